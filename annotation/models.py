@@ -1,0 +1,328 @@
+"""Rows of the human half: an item asks for slots, people hold slots and write reviews, reviews make a pair."""
+
+import uuid
+from typing import Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from generation.models import Candidate, Round, Text, public_id_field
+from xinstruct_site.people.models import ContributorAgreement, Language, User
+
+RATING = (1, 5)
+
+
+class ItemKind(models.TextChoices):
+    NORMAL = "normal", _("normal")
+    GOLD = "gold", _("gold")
+    PRACTICE = "practice", _("practice")
+
+
+class ItemState(models.TextChoices):
+    OPEN = "open", _("waiting for reviews")
+    ACCEPTED = "accepted", _("accepted")
+    REJECTED = "rejected", _("rejected")
+    DISPUTED = "disputed", _("disputed")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+class Item(models.Model):
+    """A text in a round with its candidates, waiting for people. Only its random public id appears in URLs."""
+
+    public_id = public_id_field()
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="items")
+    text = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="items")
+    round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="items")
+    kind = models.CharField(max_length=10, choices=ItemKind, default=ItemKind.NORMAL)
+    state = models.CharField(max_length=10, choices=ItemState, default=ItemState.OPEN)
+    candidate_ids = ArrayField(models.BigIntegerField(), default=list, help_text="Best first.")
+    # The policy as it stood when the item was opened: changing it half-way moves no goalposts.
+    overlap = models.PositiveSmallIntegerField()
+    quorum = models.PositiveSmallIntegerField()
+    policy_version = models.PositiveIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("item")
+        verbose_name_plural = _("items")
+        constraints = [models.UniqueConstraint(fields=["text", "round"], name="one_item_per_text_and_round")]
+        indexes = [models.Index(fields=["language", "state"], name="item_by_language_state")]
+
+    def __str__(self) -> str:
+        return f"item {self.public_id}"
+
+    def candidates(self) -> list[Candidate]:
+        """The drafted candidates, best first."""
+        by_id = Candidate.objects.select_related("run__model_version").in_bulk(self.candidate_ids)
+        return [by_id[pk] for pk in self.candidate_ids if pk in by_id]
+
+
+class SlotState(models.TextChoices):
+    FREE = "free"
+    HELD = "held"  # until lease_expires_at; expiry is judged where it is read
+    DONE = "done"
+    CLOSED = "closed"  # the item was decided or withdrawn without it
+
+
+class SlotQuerySet(models.QuerySet["Slot"]):
+    def claimable(self) -> Self:
+        """Free, or held under a lease that ran out."""
+        return self.filter(
+            Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=timezone.now())
+        )
+
+    def live(self) -> Self:
+        """Held under a lease that still runs."""
+        return self.filter(state=SlotState.HELD, lease_expires_at__gte=timezone.now())
+
+
+class Slot(models.Model):
+    """One of the reviews an item needs. The table has one row per review wanted, so nobody can be assigned beyond that."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="slots")
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="+")  # of the item; kept for the claim query
+    number = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=10, choices=SlotState, default=SlotState.FREE)
+    holder = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="slots")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    priority = models.SmallIntegerField(default=100, help_text="Lower is served first; one-short and tie-break slots lead.")
+    order = models.PositiveIntegerField(default=0, help_text="Rank of the selection, which spreads over clusters.")
+    wordings = models.JSONField(null=True, blank=True, help_text="A tie-break's choices, blind: the wordings that differed.")
+
+    objects = SlotQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "number"], name="one_slot_per_number"),
+            models.UniqueConstraint(
+                fields=["item", "holder"], condition=Q(holder__isnull=False), name="one_slot_per_item_and_holder"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=SlotState.HELD) | Q(holder__isnull=False, lease_expires_at__isnull=False),
+                name="held_slot_has_holder_and_lease",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=SlotState.FREE) | Q(holder__isnull=True), name="free_slot_has_no_holder"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["language", "priority", "order", "id"],
+                condition=Q(state__in=["free", "held"]),
+                name="slot_queue",
+            ),
+            models.Index(fields=["holder", "state"], name="slot_by_holder"),
+        ]
+
+    def __str__(self) -> str:
+        return f"slot {self.number} of item {self.item_id}"
+
+
+class Skip(models.Model):
+    """That a person passed on an item; it goes to others, not back to them."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="skips")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="skips")
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["item", "user"], name="one_skip_per_item_and_person")]
+
+    def __str__(self) -> str:
+        return f"{self.user} skipped item {self.item_id}"
+
+
+class Autosave(models.Model):
+    """A person's unsent work on an item. A newer version never yields to an older one."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="autosaves")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="autosaves")
+    version = models.PositiveIntegerField(default=0)
+    data = models.JSONField(default=dict)
+    saved_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["item", "user"], name="one_autosave_per_item_and_person")]
+
+    def __str__(self) -> str:
+        return f"autosave {self.version} of item {self.item_id}"
+
+
+class Decision(models.TextChoices):
+    ACCEPT = "accept", _("accept")
+    REJECT = "reject", _("reject")
+
+
+class Flag(models.TextChoices):
+    """What can be wrong with a text or an instruction beyond a low rating."""
+
+    NEEDS_INPUT = "needs_input", _("Needs an input that is not given")
+    WRONG_LANGUAGE = "wrong_language", _("Wrong language or variety")
+    MACHINE_TRANSLATED = "machine_translated", _("Machine-translated")
+    BOILERPLATE = "boilerplate", _("Boilerplate left in")
+    HARMFUL = "harmful", _("Harmful")
+    PERSONAL_DATA = "personal_data", _("Personal data")
+    CULTURAL = "cultural", _("Cultural concern")
+    BROKEN_TEXT = "broken_text", _("Broken text")
+
+
+class ReviewQuerySet(models.QuerySet["Review"]):
+    def standing(self) -> Self:
+        """Reviews that count: not withdrawn."""
+        return self.filter(withdrawn_at=None)
+
+
+class Review(models.Model):
+    """What one native speaker decided. The client makes the id, so a replayed submit finds the stored result."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="reviews")
+    slot = models.ForeignKey(
+        Slot, on_delete=models.PROTECT, null=True, blank=True, related_name="reviews",
+        help_text="Empty: an extra review, stored but not counted towards the verdict.",
+    )  # fmt: skip
+    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="reviews")
+    review_pass = models.PositiveSmallIntegerField(default=1, help_text="2 is a later self-recheck.")
+    decision = models.CharField(_("decision"), max_length=6, choices=Decision)
+    candidate = models.ForeignKey(
+        Candidate, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="Empty: own wording."
+    )
+    instruction = models.TextField(_("instruction"))
+    input = models.TextField(_("input"), blank=True)
+    response_edit = models.TextField(_("edited response"), null=True, blank=True)  # noqa: DJ001 - None says unedited
+    spans = models.JSONField(
+        default=list, help_text="Parts of the body that are the response: [{start, end, quote}], code points, ordered."
+    )
+    rating_alignment = models.PositiveSmallIntegerField(_("text answers it"), null=True, blank=True)
+    rating_instruction = models.PositiveSmallIntegerField(_("instruction"), null=True, blank=True)
+    rating_text = models.PositiveSmallIntegerField(_("text"), null=True, blank=True)
+    overall = models.PositiveSmallIntegerField(_("overall"), null=True, blank=True)
+    flags = models.JSONField(default=dict, help_text="Flag → note, which may be empty.")
+    reason = models.TextField(_("reason"), blank=True)
+    shown_at = models.DateTimeField()
+    submitted_at = models.DateTimeField(default=timezone.now)
+    active_seconds = models.PositiveIntegerField(default=0, help_text="Visible and not idle.")
+    interface_language = models.CharField(max_length=10)
+    guidelines_version = models.PositiveIntegerField()
+    agreement = models.ForeignKey(ContributorAgreement, on_delete=models.PROTECT, related_name="+")
+    scores_visible = models.BooleanField(default=False, help_text="Whether machine scores were shown.")
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReviewQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("review")
+        verbose_name_plural = _("reviews")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item", "reviewer", "review_pass"],
+                condition=Q(withdrawn_at=None),
+                name="one_standing_review_per_item_reviewer_and_pass",
+            ),
+            models.UniqueConstraint(
+                fields=["slot"], condition=Q(withdrawn_at=None, review_pass=1), name="one_standing_review_per_slot"
+            ),
+            models.CheckConstraint(
+                condition=~Q(decision=Decision.ACCEPT)
+                | Q(
+                    rating_alignment__isnull=False,
+                    rating_instruction__isnull=False,
+                    rating_text__isnull=False,
+                    overall__range=(3, 5),
+                )
+                & ~Q(instruction=""),
+                name="accept_has_all_ratings_and_overall_3_to_5",
+            ),
+            models.CheckConstraint(
+                condition=~Q(decision=Decision.REJECT) | (~Q(reason="") & (Q(overall=None) | Q(overall__lte=3))),
+                name="reject_has_a_reason_and_no_4_or_5",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    (Q(rating_alignment=None) | Q(rating_alignment__range=RATING))
+                    & (Q(rating_instruction=None) | Q(rating_instruction__range=RATING))
+                    & (Q(rating_text=None) | Q(rating_text__range=RATING))
+                    & (Q(overall=None) | Q(overall__range=RATING))
+                ),
+                name="ratings_within_1_to_5",
+            ),
+        ]
+        indexes = [models.Index(fields=["reviewer", "-submitted_at"], name="review_by_reviewer")]
+
+    def __str__(self) -> str:
+        return f"review {self.pk}"
+
+
+class PairState(models.TextChoices):
+    ACCEPTED = "accepted", _("accepted")
+    DISPUTED = "disputed", _("disputed")
+    HELD = "held", _("held for audit")
+    EXCLUDED = "excluded", _("excluded")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+class Origin(models.TextChoices):
+    """Who had a hand in the response."""
+
+    WEB = "web", _("web")
+    WEB_HUMAN = "web+human", _("web, edited by a person")
+    WEB_MODEL = "web+model", _("web, edited by a model")
+    WEB_MODEL_HUMAN = "web+model+human", _("web, edited by a model and a person")
+
+
+class PairQuerySet(models.QuerySet["Pair"]):
+    def current(self) -> Self:
+        return self.filter(is_current=True)
+
+    def releasable(self) -> Self:
+        """Current accepted pairs of normal items whose text was not taken down."""
+        return self.current().filter(
+            state=PairState.ACCEPTED, item__kind=ItemKind.NORMAL, item__text__withdrawn_at=None
+        )
+
+
+class Pair(models.Model):
+    """The outcome for an item: the one current instruction, input and response, and where each part comes from."""
+
+    public_id = public_id_field()
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="pairs")
+    is_current = models.BooleanField(default=True)
+    state = models.CharField(max_length=10, choices=PairState)
+    instruction = models.TextField()
+    input = models.TextField(blank=True)
+    spans = models.JSONField(default=list, help_text="Kept parts of the body: [{start, end, quote}]; empty is all of it.")
+    response_edit = models.TextField(null=True, blank=True)  # noqa: DJ001 - None says unedited
+    origin = models.CharField(max_length=20, choices=Origin, default=Origin.WEB)
+    variety = models.CharField(max_length=80, blank=True)
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    policy_version = models.PositiveIntegerField()
+    decided_by = models.JSONField(default=list, help_text="Ids of the reviews that agreed, or of the adjudication.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = PairQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("pair")
+        verbose_name_plural = _("pairs")
+        constraints = [
+            models.UniqueConstraint(fields=["item"], condition=Q(is_current=True), name="one_current_pair_per_item")
+        ]
+        indexes = [models.Index(fields=["state", "is_current"], name="pair_by_state")]
+
+    def __str__(self) -> str:
+        return f"pair {self.public_id}"
+
+    def response(self) -> str:
+        """The response as released: the edit if there is one, else the kept spans of the body, else the body."""
+        if self.response_edit is not None:
+            return self.response_edit
+        body = self.item.text.body
+        if not self.spans:
+            return body
+        return "\n\n".join(body[span["start"] : span["end"]].strip("\n") for span in self.spans)

@@ -1,0 +1,1 @@
+"""What machines do: texts in, drafts, scores, selection; releases out, models trained."""

@@ -1,0 +1,492 @@
+"""Rows of the machine half: text → run → candidate → score → round → release → fine-tune run → model version.
+
+Rows below know nothing of people's work: a release keeps item and pair ids as plain values.
+"""
+
+import datetime as dt
+from typing import Any, Self
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from pgvector.django import VectorField
+
+from xinstruct_site.people.ids import LENGTH, new_public_id
+from xinstruct_site.people.models import Language, User
+
+EMBEDDING_DIMENSIONS = 384  # all-MiniLM-L6-v2
+
+
+def public_id_field() -> models.CharField:
+    return models.CharField(max_length=LENGTH, unique=True, default=new_public_id, editable=False)
+
+
+# Texts
+
+
+class Import(models.Model):
+    """One call of import_texts: what came in, and what was turned away and why."""
+
+    public_id = public_id_field()
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="imports")
+    source = models.CharField(max_length=200)
+    files = models.JSONField(default=list)
+    counts = models.JSONField(default=dict, help_text="read, stored, duplicate, and rejected by reason")
+    rejected_path = models.CharField(max_length=500, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"import {self.public_id} ({self.language.code})"
+
+
+class TextQuerySet(models.QuerySet["Text"]):
+    def available(self) -> Self:
+        """Texts that may be drafted for and shown to people."""
+        return self.filter(withdrawn_at=None)
+
+    def without_candidates_of(self, run: "Run") -> Self:
+        """Texts of which the run has not drafted every sample yet."""
+        done = Candidate.objects.filter(run=run, text=models.OuterRef("pk"), sample_number=run.samples - 1)
+        return self.filter(~models.Exists(done))
+
+
+class Text(models.Model):
+    """A natural web text in one language: the response. Body and untouched original side by side, with provenance."""
+
+    public_id = public_id_field()
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="texts")
+    title = models.TextField(blank=True)
+    body = models.TextField(help_text="After ftfy and NFC, done once at import.")
+    original = models.TextField(help_text="As it came.")
+    sha256 = models.CharField(max_length=64, help_text="Of the body, UTF-8.")
+    chars = models.PositiveIntegerField(help_text="Code points of the body.")
+    normalisation = models.JSONField(default=dict, help_text="Versions of ftfy and Unicode.")
+    variety = models.CharField(max_length=80, blank=True)
+    # Provenance
+    source_dataset = models.CharField(max_length=200)
+    source_release = models.CharField(max_length=100, blank=True)
+    source_doc_id = models.CharField(max_length=300, blank=True)
+    url = models.TextField(blank=True)
+    domain = models.CharField(max_length=253, blank=True, db_index=True)
+    crawl_date = models.CharField(max_length=40, blank=True)
+    lang_declared = models.CharField(max_length=35, blank=True)
+    lang_detected = models.CharField(max_length=35, blank=True)
+    lang_score = models.FloatField(null=True, blank=True)
+    script = models.CharField(max_length=4, blank=True)
+    licence_id = models.CharField(max_length=100)
+    licence_url = models.TextField(blank=True)
+    robots_status = models.CharField(max_length=20, blank=True)
+    pii_spans = models.JSONField(default=list)
+    dedup_cluster_size = models.PositiveIntegerField(default=1)
+    segment_start = models.PositiveIntegerField(null=True, blank=True)
+    segment_end = models.PositiveIntegerField(null=True, blank=True)
+    extra = models.JSONField(default=dict, help_text="Fields of the source that have no column here.")
+    imported_in = models.ForeignKey(Import, on_delete=models.PROTECT, related_name="texts")
+    imported_at = models.DateTimeField(default=timezone.now)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TextQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("text")
+        verbose_name_plural = _("texts")
+        constraints = [models.UniqueConstraint(fields=["language", "sha256"], name="one_text_per_body")]
+        indexes = [models.Index(fields=["language", "id"], name="text_by_language")]
+
+    def __str__(self) -> str:
+        return f"text {self.public_id}"
+
+
+# Models and runs
+
+
+class Task(models.TextChoices):
+    DRAFT = "draft", _("draft")  # text → instruction
+    ANSWER = "answer", _("answer")  # instruction → response
+    SCORE = "score", _("score")  # pair → rating
+
+
+class ModelVersion(models.Model):
+    """One model as it stood: where it is, at which revision, under which licence, and who trained it."""
+
+    public_id = public_id_field()
+    task = models.CharField(max_length=10, choices=Task)
+    name = models.CharField(_("name"), max_length=200)
+    backend = models.CharField(max_length=20, help_text="Label in the table of backends.")
+    location = models.TextField(help_text="Folder, hub id, or address and model name.")
+    revision = models.CharField(max_length=100, help_text="Hash of the weights, or the hub's commit.")
+    licence_id = models.CharField(max_length=100, blank=True)
+    is_starter = models.BooleanField(default=False)
+    fine_tune_run = models.OneToOneField(
+        "FineTuneRun", on_delete=models.PROTECT, null=True, blank=True, related_name="model_version"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("model version")
+        verbose_name_plural = _("model versions")
+        constraints = [
+            models.UniqueConstraint(fields=["task", "backend", "location", "revision"], name="one_row_per_model_version")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class JobState(models.TextChoices):
+    """Where queued work stands. PostgreSQL says so, not the queue."""
+
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+    STOPPED = "stopped", _("stopped")
+
+
+class JobQuerySet(models.QuerySet[Any]):
+    def unfinished(self) -> Self:
+        return self.filter(state__in=[JobState.QUEUED, JobState.RUNNING])
+
+    def abandoned(self) -> Self:
+        """Rows whose worker has not been heard of for longer than the heartbeat allows."""
+        silent_since = timezone.now() - dt.timedelta(seconds=settings.HEARTBEAT_SECONDS)
+        return self.filter(state=JobState.RUNNING, heartbeat_at__lt=silent_since)
+
+
+class JobModel(models.Model):
+    """Work that a queue worker or a command does on a row, which survives both."""
+
+    state = models.CharField(_("state"), max_length=10, choices=JobState, default=JobState.QUEUED)
+    error = models.TextField(_("error"), blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def claim(self) -> bool:
+        """Take the work. False where somebody else has it or it is finished; a silent worker's claim may be taken over."""
+        now = timezone.now()
+        silent_since = now - dt.timedelta(seconds=settings.HEARTBEAT_SECONDS)
+        won = (
+            type(self)
+            ._default_manager.filter(pk=self.pk)
+            .filter(Q(state=JobState.QUEUED) | Q(state=JobState.RUNNING, heartbeat_at__lt=silent_since))
+            .update(state=JobState.RUNNING, started_at=now, heartbeat_at=now, finished_at=None, error="")
+        )
+        if won:
+            self.refresh_from_db()
+        return bool(won)
+
+    def beat(self, **progress: Any) -> bool:
+        """Say that we are alive and how far. False where the row is no longer ours to work on (stopped, taken over)."""
+        return bool(
+            type(self)
+            ._default_manager.filter(pk=self.pk, state=JobState.RUNNING, started_at=self.started_at)
+            .update(heartbeat_at=timezone.now(), **progress)
+        )
+
+    def finish(self, state: JobState, *, error: str = "", **progress: Any) -> bool:
+        """Close work that we hold. False where it is no longer ours."""
+        won = (
+            type(self)
+            ._default_manager.filter(pk=self.pk, state=JobState.RUNNING, started_at=self.started_at)
+            .update(state=state, error=error, finished_at=timezone.now(), **progress)
+        )
+        if won:
+            self.refresh_from_db()
+        return bool(won)
+
+    def stop(self) -> bool:
+        """Ask for the end; the worker notices at its next heartbeat."""
+        won = (
+            type(self)
+            ._default_manager.filter(pk=self.pk, state__in=[JobState.QUEUED, JobState.RUNNING])
+            .update(state=JobState.STOPPED, finished_at=timezone.now())
+        )
+        return bool(won)
+
+    def requeue(self) -> bool:
+        """Put finished, failed or stopped work back in the queue; what is done already is kept."""
+        won = (
+            type(self)
+            ._default_manager.filter(pk=self.pk, state__in=[JobState.DONE, JobState.FAILED, JobState.STOPPED])
+            .update(state=JobState.QUEUED, error="", finished_at=None, started_at=None, heartbeat_at=None)
+        )
+        return bool(won)
+
+
+class Run(JobModel):
+    """One generation run: which model drafts which texts, with which prompt, sampling and seed.
+
+    `key` hashes all of that, so asking for the same run again continues it.
+    """
+
+    public_id = public_id_field()
+    key = models.CharField(max_length=64, unique=True)
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="runs")
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="runs")
+    prompt_version = models.CharField(max_length=60)
+    sampling = models.JSONField(default=dict)
+    seed = models.BigIntegerField(default=0)
+    samples = models.PositiveSmallIntegerField(default=1, help_text="Candidates per text.")
+    # The text set: texts of the language in order of import, the first `text_limit` of them, or all.
+    text_limit = models.PositiveIntegerField(null=True, blank=True)
+    repetition = models.PositiveIntegerField(default=0, help_text="Grows with --again.")
+    texts_total = models.PositiveIntegerField(default=0)
+    texts_done = models.PositiveIntegerField(default=0)
+    tokens = models.BigIntegerField(default=0, help_text="Tokens written by the model.")
+    seconds = models.FloatField(default=0, help_text="Time spent in the model.")
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        ordering = ["-id"]
+        constraints = [models.CheckConstraint(condition=Q(samples__gte=1), name="run_draws_at_least_one_sample")]
+
+    def __str__(self) -> str:
+        return f"run {self.public_id} ({self.language.code})"
+
+
+class CandidateState(models.TextChoices):
+    KEPT = "kept", _("kept")
+    REJECTED = "rejected", _("rejected by the reply checks")
+
+
+class CandidateQuerySet(models.QuerySet["Candidate"]):
+    def kept(self) -> Self:
+        return self.filter(state=CandidateState.KEPT)
+
+
+class Candidate(models.Model):
+    """One drafted English instruction (and optional input) for one text, with the raw reply it was read from."""
+
+    text = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="candidates")
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="candidates")
+    sample_number = models.PositiveSmallIntegerField(default=0)
+    instruction = models.TextField(blank=True)
+    input = models.TextField(blank=True)
+    raw_reply = models.TextField()
+    state = models.CharField(max_length=10, choices=CandidateState)
+    reasons = ArrayField(models.CharField(max_length=40), default=list, help_text="Codes of the checks it failed.")
+    tokens = models.PositiveIntegerField(default=0)
+    embedding = VectorField(dimensions=EMBEDDING_DIMENSIONS, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = CandidateQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("candidate")
+        verbose_name_plural = _("candidates")
+        constraints = [
+            models.UniqueConstraint(fields=["text", "run", "sample_number"], name="one_candidate_per_sample"),
+            models.CheckConstraint(
+                condition=~Q(state=CandidateState.KEPT) | ~Q(instruction=""), name="kept_candidate_has_an_instruction"
+            ),
+        ]
+        indexes = [models.Index(fields=["run", "state"], name="candidate_by_run_state")]
+
+    def __str__(self) -> str:
+        return f"candidate {self.pk}"
+
+
+class Score(models.Model):
+    """One machine rating of one candidate."""
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="scores")
+    evaluator = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="scores")
+    sample_number = models.PositiveSmallIntegerField(default=0)
+    raw = models.FloatField(help_text="On the evaluator's own scale; higher is better.")
+    level = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="1–5, only where an evaluator truly answered the rubric."
+    )
+    reasoning = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["candidate", "evaluator", "sample_number"], name="one_score_per_sample"),
+            models.CheckConstraint(condition=Q(level=None) | Q(level__range=(1, 5)), name="score_level_within_rubric"),
+        ]
+
+    def __str__(self) -> str:
+        return f"score {self.raw:.3f} of candidate {self.candidate_id}"
+
+
+class Round(models.Model):
+    """Iteration k of a language: what went in, who evaluated, what was kept and selected. Immutable once closed."""
+
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="rounds")
+    number = models.PositiveIntegerField()
+    evaluator = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    settings = models.JSONField(default=dict, help_text="target, threshold, seed, clusters, embedder, runs")
+    metrics = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["language", "number"]
+        constraints = [models.UniqueConstraint(fields=["language", "number"], name="one_round_per_number")]
+
+    def __str__(self) -> str:
+        return f"round {self.number} of {self.language.code}"
+
+
+class Selection(models.Model):
+    """A text that a round selected for people, with its candidates best first."""
+
+    round = models.ForeignKey(Round, on_delete=models.CASCADE, related_name="selections")
+    text = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="selections")
+    rank = models.PositiveIntegerField(help_text="Order of selection: spread over clusters, best first.")
+    cluster = models.IntegerField()
+    candidate_ids = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        ordering = ["round", "rank"]
+        constraints = [
+            models.UniqueConstraint(fields=["round", "text"], name="text_selected_once_per_round"),
+            models.UniqueConstraint(fields=["round", "rank"], name="one_selection_per_rank"),
+        ]
+
+    def __str__(self) -> str:
+        return f"selection {self.rank} of {self.round}"
+
+
+# Seeds, releases, fine-tuning
+
+
+class SeedPair(models.Model):
+    """An instruction and a response that people wrote or published, to train on."""
+
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="seed_pairs")
+    instruction = models.TextField()
+    response = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    source = models.CharField(max_length=300, blank=True)
+    licence_id = models.CharField(max_length=100)
+    kind = models.CharField(max_length=60, blank=True)
+    extra = models.JSONField(default=dict)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    verified_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["language", "sha256"], name="one_seed_pair_per_content")]
+
+    def __str__(self) -> str:
+        return f"seed pair {self.pk}"
+
+
+class ReleaseState(models.TextChoices):
+    CANDIDATE = "candidate", _("candidate")  # frozen for audit
+    BUILDING = "building", _("building")
+    READY = "ready", _("ready")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+    FAILED = "failed", _("failed")
+
+
+class Release(models.Model):
+    """An immutable, hashed, versioned set of pairs."""
+
+    public_id = public_id_field()
+    name = models.SlugField(_("name"), max_length=100, unique=True)
+    state = models.CharField(max_length=10, choices=ReleaseState, default=ReleaseState.BUILDING)
+    languages: models.ManyToManyField = models.ManyToManyField(Language, related_name="releases")
+    query = models.JSONField(default=dict, help_text="What was asked for, readable.")
+    counts = models.JSONField(default=dict, help_text="Rows by language.")
+    versions = models.JSONField(default=dict, help_text="Of this software and what wrote the rows.")
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Over the canonical rows in order.")
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    ready_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("release")
+        verbose_name_plural = _("releases")
+        constraints = [
+            models.CheckConstraint(condition=~Q(state=ReleaseState.READY) | ~Q(sha256=""), name="ready_release_is_hashed")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ReleaseRow(models.Model):
+    """One frozen pair: the canonical row as it is hashed and exported. Ids of people's work are plain values."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="rows")
+    position = models.PositiveIntegerField()
+    pair_public_id = models.CharField(max_length=LENGTH)
+    language_code = models.CharField(max_length=35)
+    text_sha256 = models.CharField(max_length=64)
+    row = models.JSONField()
+    row_sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["release", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["release", "position"], name="one_row_per_position"),
+            models.UniqueConstraint(fields=["release", "pair_public_id"], name="pair_once_per_release"),
+        ]
+
+    def __str__(self) -> str:
+        return f"row {self.position} of release {self.release_id}"
+
+
+class Method(models.TextChoices):
+    FULL = "full", _("all weights")
+    LORA = "lora", _("LoRA")
+
+
+class FineTuneRun(JobModel):
+    """Trains a model version for one task from releases and seeds. The same recipe is the same run."""
+
+    public_id = public_id_field()
+    key = models.CharField(max_length=64, unique=True)
+    task = models.CharField(_("task"), max_length=10, choices=Task)
+    base_model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="fine_tune_runs")
+    releases: models.ManyToManyField = models.ManyToManyField(Release, related_name="fine_tune_runs", blank=True)
+    seeds = models.JSONField(default=list, help_text="Language codes whose seed pairs take part.")
+    method = models.CharField(_("method"), max_length=10, choices=Method, default=Method.FULL)
+    config = models.JSONField(default=dict)
+    pairs = models.PositiveIntegerField(default=0)
+    step = models.PositiveIntegerField(default=0)
+    steps_total = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("fine-tune run")
+        verbose_name_plural = _("fine-tune runs")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"fine-tune run {self.public_id}"
+
+
+class FineTuneLog(models.Model):
+    """What the trainer reported at one step."""
+
+    run = models.ForeignKey(FineTuneRun, on_delete=models.CASCADE, related_name="log")
+    step = models.PositiveIntegerField()
+    loss = models.FloatField()
+    learning_rate = models.FloatField(null=True, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["run", "step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="one_log_line_per_step")]
+
+    def __str__(self) -> str:
+        return f"step {self.step}: {self.loss:.4f}"

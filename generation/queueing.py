@@ -1,0 +1,86 @@
+"""The doorbell: hands rows of queued work to RQ workers, and rings again for rows whose job was lost.
+
+PostgreSQL holds what is to be done. A job carries only a row's id, so a lost or doubled job does no harm: the row's
+claim decides who works.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import django_rq
+from django.db import models
+from redis.exceptions import RedisError
+from rq import Worker
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus
+
+logger = logging.getLogger(__name__)
+
+LIVE = {JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
+
+
+class NoWorker(Exception):
+    """Nobody would answer. The message is for the person who pressed the button."""
+
+
+def live_workers(queue: str | None = None) -> list[str] | None:
+    """Names of the workers that listen (to `queue`, where given); None where Redis cannot be reached."""
+    connection = django_rq.get_connection("default")
+    try:
+        workers = Worker.all(connection=connection)
+        return [worker.name for worker in workers if queue is None or queue in worker.queue_names()]
+    except (RedisError, OSError):
+        return None
+
+
+def demand_worker(queue: str) -> None:
+    """Refuse to queue into the void.
+
+    Raises:
+        NoWorker: Redis is down or no worker listens to the queue.
+    """
+    workers = live_workers(queue)
+    if workers is None:
+        raise NoWorker("The queue cannot be reached, so nothing was started. Is Redis running? `manage.py doctor` checks.")
+    if not workers:
+        raise NoWorker(
+            f"No worker listens to the queue '{queue}', so nothing was started. Start one: manage.py rqworker {queue}"
+        )
+
+
+def ring(work: Callable[[int], None], row: models.Model, queue: str) -> None:
+    """Enqueue `work(row.pk)` when the current transaction commits. Ringing twice for a waiting row is harmless."""
+    django_rq.get_queue(queue).enqueue(work, row.pk, job_id=job_id(row), result_ttl=0, failure_ttl=24 * 3600)
+
+
+def job_id(row: models.Model) -> str:
+    return f"{row._meta.model_name}-{row.pk}"
+
+
+def is_waiting(row: models.Model) -> bool:
+    """Whether a live job stands in the queue or works for the row."""
+    try:
+        job = Job.fetch(job_id(row), connection=django_rq.get_connection("default"), serializer=serializer())
+    except NoSuchJobError:
+        return False
+    return job.get_status() in LIVE
+
+
+def serializer() -> Any:
+    return django_rq.get_queue("default").serializer
+
+
+def ring_again(work: Callable[[int], None], queued: models.QuerySet[Any], abandoned: models.QuerySet[Any], queue: str) -> int:
+    """Enqueue rows that wait without a live job, and rows whose worker went silent. Returns how many."""
+    rung = 0
+    for row in queued:
+        if not is_waiting(row):
+            ring(work, row, queue)
+            rung += 1
+    for row in abandoned:
+        ring(work, row, queue)
+        rung += 1
+    if rung:
+        logger.info("rang again for %d lost jobs of %s", rung, queue)
+    return rung

@@ -1,0 +1,27 @@
+#!/usr/bin/env python
+"""Django's command line. Commands that touch the database find the embedded services running (see xinstruct_site/embedded.py)."""
+
+import os
+import sys
+
+# These answer without a database, so they must not start one.
+NO_SERVICES = {"help", "--help", "-h", "version", "--version", "makemessages", "compilemessages", "collectstatic"}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "xinstruct_site.settings")
+    from django.core.management import execute_from_command_line
+
+    from xinstruct_site import embedded
+
+    wants_help = bool({"--help", "-h"} & set(sys.argv[2:]))
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if command in NO_SERVICES or wants_help:
+        execute_from_command_line(sys.argv)
+        return
+    with embedded.running():
+        execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Builds the rows that tests start from. Where an object has a history, call the domain's own functions instead."""
+
+import hashlib
+import itertools
+from typing import Any
+
+from generation.models import Candidate, CandidateState, Import, ModelVersion, Run, Task, Text
+from xinstruct_site.people.languages import FIRST_TEN, add_language
+from xinstruct_site.people.models import Acceptance, ContributorAgreement, Language, Membership, Role, User
+
+_numbers = itertools.count(1)
+
+
+def make_language(code: str = "fi", **fields: Any) -> Language:
+    return add_language(FIRST_TEN[code], **fields)[0]
+
+
+def make_agreement() -> ContributorAgreement:
+    return ContributorAgreement.objects.get_or_create(version=1, defaults={"body": "I agree."})[0]
+
+
+def make_user(
+    email: str | None = None, language: Language | None = None, *, role: str = Role.ANNOTATOR, agreed: bool = True
+) -> User:
+    """A person with one role, who has accepted the contributor agreement."""
+    user = User.objects.create_user(email or f"person{next(_numbers)}@example.org", "a long password")
+    Membership.objects.create(user=user, language=language, role=role)
+    if agreed:
+        Acceptance.objects.create(user=user, agreement=make_agreement())
+    return user
+
+
+def make_text(language: Language, body: str | None = None, **fields: Any) -> Text:
+    number = next(_numbers)
+    body = body if body is not None else f"Teksti {number}. Torilla myydään marjoja ja kalaa joka lauantai. " * 5
+    batch, _ = Import.objects.get_or_create(language=language, source="tests")
+    return Text.objects.create(
+        **{
+            "language": language,
+            "title": f"Otsikko {number}",
+            "body": body,
+            "original": body,
+            "sha256": hashlib.sha256(body.encode()).hexdigest(),
+            "chars": len(body),
+            "source_dataset": "tests",
+            "licence_id": "CC0-1.0",
+            "script": language.script,
+            "imported_in": batch,
+            **fields,
+        }
+    )
+
+
+def make_model_version(**fields: Any) -> ModelVersion:
+    number = next(_numbers)
+    return ModelVersion.objects.create(
+        **{
+            "task": Task.DRAFT,
+            "name": f"model {number}",
+            "backend": "hf",
+            "location": f"/nowhere/{number}",
+            "revision": f"{number:040x}",
+            **fields,
+        }
+    )
+
+
+def make_run(language: Language, **fields: Any) -> Run:
+    model_version = fields.pop("model_version", None) or make_model_version()
+    return Run.objects.create(
+        **{
+            "language": language,
+            "model_version": model_version,
+            "key": f"{next(_numbers):064x}",
+            "prompt_version": "base-1",
+            **fields,
+        }
+    )
+
+
+def make_candidate(text: Text, run: Run | None = None, **fields: Any) -> Candidate:
+    run = run or make_run(text.language)
+    instruction = fields.pop("instruction", f"Describe market day number {next(_numbers)} in the town.")
+    return Candidate.objects.create(
+        **{
+            "text": text,
+            "run": run,
+            "instruction": instruction,
+            "raw_reply": instruction,
+            "state": CandidateState.KEPT,
+            **fields,
+        }
+    )

@@ -1,0 +1,59 @@
+"""Three small things every response needs: the person's interface language, and what HTMX expects of redirects."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.messages import get_messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirectBase
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class InterfaceLanguageMiddleware:
+    """Speaks the language the person chose (kept on the account, mirrored in a cookie), else the browser's, else English."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        code = translation.get_language_from_request(request)
+        with translation.override(code):
+            request.LANGUAGE_CODE = code
+            response = self.get_response(request)
+            response.headers.setdefault("Content-Language", code)
+        patch_vary_headers(response, ["Accept-Language"])
+        return response
+
+
+class HtmxResponseMiddleware:
+    """Keeps fragments and full pages apart in caches, turns redirects into full-page ones, adds pending messages."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        patch_vary_headers(response, ["HX-Request"])
+        if not request.headers.get("HX-Request"):
+            return response
+        if isinstance(response, HttpResponseRedirectBase) and response.status_code in {301, 302, 303}:
+            # A login form must not land inside the editor: the browser goes to the page instead.
+            redirect = HttpResponseClientRedirect(response.url)
+            redirect.cookies = response.cookies
+            return redirect
+        is_html = response.headers.get("Content-Type", "").startswith("text/html")
+        if is_html and not response.streaming and response.content and (messages := list(get_messages(request))):
+            response.write(render_to_string("partials/messages.html", {"messages": messages, "out_of_band": True}))
+        return response
+
+
+def language_cookie(response: HttpResponse, code: str) -> HttpResponse:
+    """Let the browser carry the choice, so that pages speak it before and after sign-in."""
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME, code, max_age=365 * 24 * 3600, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE
+    )
+    return response

@@ -1,0 +1,324 @@
+"""Users, languages, roles, invitations, agreements and events. Everything else points at these; these point at nothing."""
+
+import datetime as dt
+import hashlib
+import secrets
+from typing import Any, Self
+
+from django.conf import settings
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from xinstruct_site.people.ids import LENGTH, new_public_id
+
+
+class Direction(models.TextChoices):
+    LTR = "ltr", _("left to right")
+    RTL = "rtl", _("right to left")
+
+
+class LanguageQuerySet(models.QuerySet["Language"]):
+    def reviewed_by(self, user: "User") -> Self:
+        """Languages in which this person may review."""
+        return self.for_roles(user, {Role.ANNOTATOR, Role.LINGUIST, Role.MAINTAINER})
+
+    def for_roles(self, user: "User", roles: set["Role"]) -> Self:
+        if user.is_maintainer_of_all:
+            return self
+        codes = {m.language_id for m in user.current_memberships() if m.role in roles}
+        return self.filter(pk__in=codes)
+
+
+class Language(models.Model):
+    """A language that we collect texts in, with its community's rules."""
+
+    code = models.CharField(_("BCP 47 code"), max_length=35, unique=True)
+    name = models.CharField(_("English name"), max_length=80)
+    own_name = models.CharField(_("own name"), max_length=80)
+    script = models.CharField(_("ISO 15924 script"), max_length=4)
+    direction = models.CharField(_("direction"), max_length=3, choices=Direction, default=Direction.LTR)
+    guidelines = models.TextField(_("guidelines"), blank=True, help_text=_("Markdown, shown to annotators."))
+    guidelines_version = models.PositiveIntegerField(default=1)
+    goal = models.PositiveIntegerField(_("goal"), default=1000, help_text=_("Accepted pairs wanted."))
+    # The review policy; a pair records the version it was decided under.
+    overlap = models.PositiveSmallIntegerField(_("overlap"), default=2, help_text=_("Reviews that an item asks for."))
+    quorum = models.PositiveSmallIntegerField(_("quorum"), default=2, help_text=_("Accepting reviews that make a pair."))
+    policy_version = models.PositiveIntegerField(default=1)
+
+    objects = LanguageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("language")
+        verbose_name_plural = _("languages")
+        constraints = [
+            models.CheckConstraint(condition=Q(quorum__gte=1, quorum__lte=F("overlap")), name="quorum_within_overlap"),
+            models.CheckConstraint(condition=Q(overlap__lte=9), name="overlap_at_most_9"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    ANNOTATOR = "annotator", _("annotator")  # reviews
+    LINGUIST = "linguist", _("linguist")  # audits, adjudicates, leads a language
+    MAINTAINER = "maintainer", _("maintainer")  # everything; publishes and trains
+
+
+class UserManager(BaseUserManager["User"]):
+    use_in_migrations = True
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, email: str | None) -> "User":
+        return self.get(email__iexact=email)
+
+
+class User(AbstractUser):
+    """A person. Signs in by e-mail address; others see the display name only."""
+
+    username = None  # type: ignore[assignment]
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
+    email = models.EmailField(_("e-mail address"), unique=True)
+    public_id = models.CharField(max_length=LENGTH, unique=True, default=new_public_id, editable=False)
+    display_name = models.CharField(_("name shown to others"), max_length=80, blank=True)
+    interface_language = models.CharField(_("interface language"), max_length=10, blank=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: list[str] = []
+    objects = UserManager()  # type: ignore[assignment,misc]
+
+    class Meta(AbstractUser.Meta):
+        constraints = [models.UniqueConstraint("email", name="one_account_per_address")]
+
+    def __str__(self) -> str:
+        return self.display_name or f"person {self.public_id}"
+
+    def get_full_name(self) -> str:
+        return str(self)
+
+    def get_short_name(self) -> str:
+        return str(self)
+
+    @cached_property
+    def _memberships(self) -> list["Membership"]:
+        return list(self.memberships.select_related("language").order_by("language__name", "role"))
+
+    def current_memberships(self) -> list["Membership"]:
+        """This person's roles, read once per request."""
+        return self._memberships
+
+    @property
+    def is_maintainer_of_all(self) -> bool:
+        return self.is_superuser or any(
+            m.role == Role.MAINTAINER and m.language_id is None for m in self.current_memberships()
+        )
+
+    def has_role(self, language: Language | None, *roles: Role) -> bool:
+        """Whether this person holds one of the roles in the language; a maintainer of all holds every role everywhere.
+
+        `language=None` asks for the role anywhere.
+        """
+        if not self.is_active:
+            return False
+        if self.is_maintainer_of_all:
+            return True
+        return any(
+            m.role in {*roles, Role.MAINTAINER} and (language is None or m.language_id == language.pk)
+            for m in self.current_memberships()
+        )
+
+
+class Membership(models.Model):
+    """One role of one person in one language; a maintainer's language may be empty, which means all."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, null=True, blank=True, related_name="memberships")
+    role = models.CharField(_("role"), max_length=12, choices=Role)
+    variety = models.CharField(_("variety"), max_length=80, blank=True, help_text=_("Dialect or orthography."))
+    granted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    granted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "language", "role"], name="one_membership_per_role", nulls_distinct=False
+            ),
+            models.CheckConstraint(
+                condition=Q(language__isnull=False) | Q(role=Role.MAINTAINER), name="only_maintainers_span_languages"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role} of {self.language or 'all languages'}"
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> Self:
+        return self.filter(used_at=None, withdrawn_at=None, expires_at__gt=timezone.now())
+
+    def for_token(self, token: str) -> Self:
+        return self.open().filter(token_sha256=token_digest(token))
+
+
+def token_digest(token: str) -> str:
+    """What is stored of a one-use token: a leaked table opens no account."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def invitation_expiry() -> dt.datetime:
+    return timezone.now() + dt.timedelta(days=settings.INVITATION_DAYS)
+
+
+class Invitation(models.Model):
+    """A one-use, expiring offer of one role in one language to one e-mail address."""
+
+    email = models.EmailField(_("e-mail address"))
+    role = models.CharField(_("role"), max_length=12, choices=Role)
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, null=True, blank=True, related_name="invitations")
+    token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(default=invitation_expiry)
+    used_at = models.DateTimeField(null=True, blank=True)
+    used_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(language__isnull=False) | Q(role=Role.MAINTAINER), name="invitation_names_a_language"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk} as {self.role} of {self.language or 'all languages'}"
+
+    @classmethod
+    def issue(
+        cls, *, email: str, role: str, language: Language | None, invited_by: User | None = None
+    ) -> tuple["Invitation", str]:
+        """A new invitation and its token, which is shown once and stored only as a digest."""
+        token = secrets.token_urlsafe(24)
+        invitation = cls.objects.create(
+            email=email.strip().lower(), role=role, language=language, invited_by=invited_by, token_sha256=token_digest(token)
+        )
+        return invitation, token
+
+
+class ContributorAgreement(models.Model):
+    """What contributors agree to, in versions; the newest one counts. Contributions record the version they fall under."""
+
+    version = models.PositiveIntegerField(_("version"), unique=True)
+    body = models.TextField(_("text"), help_text=_("Markdown."))
+    licence_id = models.CharField(_("licence of contributions (SPDX)"), max_length=60, default="CC0-1.0")
+    published_at = models.DateTimeField(auto_now_add=True)
+    accepted_by: models.ManyToManyField = models.ManyToManyField(User, through="Acceptance", related_name="agreements")
+
+    class Meta:
+        ordering = ["-version"]
+        get_latest_by = "version"
+
+    def __str__(self) -> str:
+        return f"contributor agreement {self.version}"
+
+    @classmethod
+    def current(cls) -> "ContributorAgreement | None":
+        return cls.objects.order_by("-version").first()
+
+
+class Acceptance(models.Model):
+    """That one person accepted one version of the agreement, once."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="acceptances")
+    agreement = models.ForeignKey(ContributorAgreement, on_delete=models.PROTECT, related_name="acceptances")
+    accepted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "agreement"], name="one_acceptance_per_version")]
+
+    def __str__(self) -> str:
+        return f"{self.user} accepted {self.agreement}"
+
+
+class EventKind(models.TextChoices):
+    """What the log can say. Past tense: each is a fact."""
+
+    INVITED = "invited"
+    JOINED = "joined"
+    AGREED = "agreed"
+    TEXTS_IMPORTED = "texts_imported"
+    SEEDS_IMPORTED = "seeds_imported"
+    RUN_QUEUED = "run_queued"
+    RUN_FINISHED = "run_finished"
+    RUN_FAILED = "run_failed"
+    RUN_STOPPED = "run_stopped"
+    ROUND_CLOSED = "round_closed"
+    ITEM_CLAIMED = "item_claimed"
+    ITEM_SKIPPED = "item_skipped"
+    REVIEW_SUBMITTED = "review_submitted"
+    REVIEW_WITHDRAWN = "review_withdrawn"
+    PAIR_DECIDED = "pair_decided"
+    RELEASE_BUILT = "release_built"
+    RELEASE_FAILED = "release_failed"
+    RELEASE_EXPORTED = "release_exported"
+    FINETUNE_QUEUED = "finetune_queued"
+    FINETUNE_FINISHED = "finetune_finished"
+    FINETUNE_FAILED = "finetune_failed"
+    FINETUNE_CANCELLED = "finetune_cancelled"
+
+
+class Event(models.Model):
+    """The append-only log of who did what when; `subject` is the model's name and key, so rows of every app fit."""
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    kind = models.CharField(max_length=30, choices=EventKind)
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="events")
+    language = models.ForeignKey(Language, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    subject_type = models.CharField(max_length=40)
+    subject_id = models.BigIntegerField()
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["subject_type", "subject_id", "at"], name="event_by_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject_type} {self.subject_id}"
+
+    @classmethod
+    def record(
+        cls,
+        kind: EventKind,
+        subject: models.Model,
+        *,
+        actor: User | None = None,
+        language: Language | None = None,
+        **data: Any,
+    ) -> "Event":
+        """Append one fact. `data` holds ids and counts, never review text."""
+        return cls.objects.create(
+            kind=kind,
+            actor=actor,
+            language=language,
+            subject_type=subject._meta.model_name or "",
+            subject_id=subject.pk,
+            data=data,
+        )
