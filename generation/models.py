@@ -258,6 +258,27 @@ class Run(JobModel):
         return f"run {self.public_id} ({self.language.code})"
 
 
+class Upload(JobModel):
+    """A file of texts that a maintainer sent from a page, waiting for a worker to import it. Gone once imported."""
+
+    public_id = public_id_field()
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="uploads")
+    source = models.CharField(max_length=200)
+    licence_id = models.CharField(max_length=100)
+    file_name = models.CharField(max_length=255, help_text="As the browser called it; never used as a path.")
+    stored_as = models.CharField(max_length=80, help_text="Random name in the folder of uploads.")
+    size = models.PositiveBigIntegerField()
+    imported_in = models.ForeignKey(Import, on_delete=models.PROTECT, null=True, blank=True, related_name="uploads")
+
+    class Meta:
+        verbose_name = _("upload")
+        verbose_name_plural = _("uploads")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"upload {self.public_id} ({self.language.code})"
+
+
 class CandidateState(models.TextChoices):
     KEPT = "kept", _("kept")
     REJECTED = "rejected", _("rejected by the reply checks")
@@ -396,6 +417,16 @@ class ReleaseState(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
+class ReleaseQuerySet(models.QuerySet["Release"]):
+    def within(self, languages: models.QuerySet[Language]) -> Self:
+        """Releases that hold no other language than these."""
+        beyond = Language.objects.filter(releases=models.OuterRef("pk")).exclude(pk__in=languages)
+        return self.filter(~models.Exists(beyond))
+
+    def ready(self) -> Self:
+        return self.filter(state=ReleaseState.READY)
+
+
 class Release(models.Model):
     """An immutable, hashed, versioned set of pairs."""
 
@@ -411,6 +442,8 @@ class Release(models.Model):
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     ready_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReleaseQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -451,6 +484,14 @@ class Method(models.TextChoices):
     LORA = "lora", _("LoRA")
 
 
+class FineTuneRunQuerySet(JobQuerySet):
+    def within(self, languages: models.QuerySet[Language]) -> Self:
+        """Runs that learn from no other language than these."""
+        codes = list(languages.values_list("code", flat=True))
+        beyond = Language.objects.filter(releases__fine_tune_runs=models.OuterRef("pk")).exclude(code__in=codes)
+        return self.filter(~models.Exists(beyond), seeds__contained_by=codes)
+
+
 class FineTuneRun(JobModel):
     """Trains a model version for one task from releases and seeds. The same recipe is the same run."""
 
@@ -465,6 +506,8 @@ class FineTuneRun(JobModel):
     pairs = models.PositiveIntegerField(default=0)
     step = models.PositiveIntegerField(default=0)
     steps_total = models.PositiveIntegerField(default=0)
+
+    objects = FineTuneRunQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("fine-tune run")
