@@ -1,4 +1,4 @@
-"""Shared fixtures. The embedded services run for the length of the session unless DATABASE_URL and REDIS_URL name others."""
+"""Shared fixtures. The embedded services run for the whole session unless DATABASE_URL and REDIS_URL name others."""
 
 import contextlib
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("XI_SECRET_KEY", "for-tests-only-" + "t" * 40)
 
-from xinstruct_site.settings import *  # noqa: E402, F403
+from xinstruct_site.settings import *  # noqa: F403
 from xinstruct_site.settings import STORAGES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

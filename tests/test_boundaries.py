@@ -46,7 +46,8 @@ def test_imports_go_downwards_only(app):
         f"{path.relative_to(ROOT)}: {name}"
         for path in python_files(app)
         for name in imports(path)
-        if name.split(".")[0] in APPS and not name.startswith(tuple(f"{prefix}." for prefix in MAY_IMPORT[app]))
+        if name.split(".")[0] in APPS
+        and not name.startswith(tuple(f"{prefix}." for prefix in MAY_IMPORT[app]))
         and name not in MAY_IMPORT[app]
     }
 

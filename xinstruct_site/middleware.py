@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from django.conf import settings
 from django.contrib.messages import get_messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirectBase
 from django.template.loader import render_to_string
@@ -14,7 +13,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class InterfaceLanguageMiddleware:
-    """Speaks the language the person chose (kept on the account, mirrored in a cookie), else the browser's, else English."""
+    """Speaks the language the person chose (on the account, mirrored in a cookie), else the browser's, else English."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -49,11 +48,3 @@ class HtmxResponseMiddleware:
         if is_html and not response.streaming and response.content and (messages := list(get_messages(request))):
             response.write(render_to_string("partials/messages.html", {"messages": messages, "out_of_band": True}))
         return response
-
-
-def language_cookie(response: HttpResponse, code: str) -> HttpResponse:
-    """Let the browser carry the choice, so that pages speak it before and after sign-in."""
-    response.set_cookie(
-        settings.LANGUAGE_COOKIE_NAME, code, max_age=365 * 24 * 3600, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE
-    )
-    return response

@@ -16,11 +16,13 @@ DATA_DIR = embedded.data_dir()
 # Debug is for people who work on the code: it is never a default.
 DEBUG = env_bool("XI_DEBUG", default=False)
 SECRET_KEY = env_str("XI_SECRET_KEY")
+if not SECRET_KEY and (DATA_DIR / "secret_key").exists():
+    SECRET_KEY = (DATA_DIR / "secret_key").read_text().strip()  # `make demo` draws one for each data folder
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured(
-            "XI_SECRET_KEY is not set. Set it to a long random value (or XI_SECRET_KEY_FILE to a file that holds one); "
-            "`make demo` makes one for itself, and XI_DEBUG=1 does without."
+            "XI_SECRET_KEY is not set. Set it to a long random value, or XI_SECRET_KEY_FILE to a file that holds one; "
+            "`make demo` draws one into its data folder, and XI_DEBUG=1 does without."
         )
     SECRET_KEY = "debug-only-" + "x" * 50
 ALLOWED_HOSTS = env_list("XI_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
@@ -82,7 +84,11 @@ TEMPLATES: list[dict[str, Any]] = [
                 "xinstruct_site.context.site",
             ],
             # Django 6 has partials built in: then this line and the app go.
-            "builtins": ["template_partials.templatetags.partials", "django.templatetags.i18n", "django.templatetags.static"],
+            "builtins": [
+                "template_partials.templatetags.partials",
+                "django.templatetags.i18n",
+                "django.templatetags.static",
+            ],
         },
     }
 ]
@@ -145,8 +151,10 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"  # an invitation is bound to its address
 ACCOUNT_LOGOUT_REDIRECT_URL = "home"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if env_str("XI_EMAIL_HOST") else (
-    "django.core.mail.backends.console.EmailBackend"
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend"
+    if env_str("XI_EMAIL_HOST")
+    else ("django.core.mail.backends.console.EmailBackend")
 )
 EMAIL_HOST = env_str("XI_EMAIL_HOST")
 EMAIL_PORT = env_int("XI_EMAIL_PORT", 587)
@@ -244,7 +252,10 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env_choice("XI_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
+    "root": {
+        "handlers": ["console"],
+        "level": env_choice("XI_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+    },
     "loggers": {
         "httpx": {"level": "WARNING"},
         "sentence_transformers": {"level": "WARNING"},
