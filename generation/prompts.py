@@ -42,6 +42,7 @@ class Prompt:
     text: str
     after: str
     system: str = ""
+    is_chat: bool = False
 
     def plain(self) -> str:
         """For base models. The completion follows without a space."""
@@ -78,7 +79,7 @@ class Reply:
 
 
 def draft_prompt(body: str) -> str:
-    """The paper's prompt for a draft, as base models and fine-tuning see it. Ends in a newline; the instruction follows."""
+    """The paper's prompt for a draft, for base models and fine-tuning. The instruction follows its last newline."""
     return draft(body, PAPER).plain()
 
 
@@ -104,7 +105,7 @@ def draft(body: str, version: str) -> Prompt:
     if version == PAPER:
         return Prompt(f"{DRAFT_HEADER}\n\n### Text:\n", text, "\n\n### English Instruction:\n")
     if version == CHAT:
-        return Prompt("<text>\n", text, f"\n</text>{CHAT_QUESTION}", system=CHAT_SYSTEM)
+        return Prompt("<text>\n", text, f"\n</text>{CHAT_QUESTION}", system=CHAT_SYSTEM, is_chat=True)
     raise ValueError(f"no prompt version '{version}'; known: {', '.join(VERSIONS)}")
 
 
@@ -136,7 +137,7 @@ _LABEL = re.compile(
 )
 _CHATTER = re.compile(
     r"^\s*(?:(?:sure|certainly|of course|okay|ok|great|absolutely|yes)\b[^\n:]{0,20}[!.,:]\s*)?"
-    r"(?:(?:here(?:'s|’s| is| are)|below is|this is|the following is|a possible|a suitable|a fitting|one possible|possible)\b"
+    r"(?:(?:here(?:'s|’s| is| are)|below is|this is|the following is|(?:a |one )?(?:possible|suitable|fitting))\b"
     r"[^\n:]{0,160}:)\s*",
     re.IGNORECASE,
 )

@@ -1,0 +1,211 @@
+"""Checks on a drafted instruction: English, one request, no copy of the text, asks for nothing that is not given.
+
+Pure functions over strings. They turn away what is plainly wrong; whether an instruction is good is for scores and
+people. Each failure is a code, kept with the candidate.
+"""
+
+import re
+import unicodedata
+
+from generation.prompts import Reply
+
+EMPTY = "empty"
+REFUSED = "refused"  # the model or its server declines
+NOT_ENGLISH = "not_english"
+SEVERAL = "several"  # more than one instruction
+TOO_SHORT = "too_short"
+TOO_LONG = "too_long"
+CUT_OFF = "cut_off"  # ran into the token limit in the middle of a sentence
+REPEATS = "repeats"  # the model went in circles
+COPIES_TEXT = "copies_text"
+NEEDS_INPUT = "needs_input"  # refers to something the reader of the instruction does not have
+CODES = (EMPTY, REFUSED, NOT_ENGLISH, SEVERAL, TOO_SHORT, TOO_LONG, CUT_OFF, REPEATS, COPIES_TEXT, NEEDS_INPUT)
+
+CHARS_MAX = 600
+WORDS_MIN = 3
+COPY_CHARS = 50  # a run this long is a copy, whatever the length of the instruction
+COPY_SHARE = 0.6
+
+
+def check(reply: Reply, text: str, *, is_whole: bool = True) -> list[str]:
+    """Codes of the checks that the reply fails, in the order of `CODES`; empty means kept.
+
+    Args:
+        text: the body that the instruction was drafted for.
+        is_whole: False where the model ran out of tokens.
+    """
+    instruction = reply.instruction
+    if not any(character.isalnum() for character in instruction):
+        return [EMPTY]
+    failed = {
+        REFUSED: is_refusal(instruction),
+        NOT_ENGLISH: not is_english(instruction),
+        SEVERAL: is_several(instruction),
+        TOO_SHORT: len(_WORD.findall(instruction)) < WORDS_MIN,
+        TOO_LONG: len(instruction) > CHARS_MAX,
+        CUT_OFF: not is_whole and instruction[-1] not in ".?!\"')”’»:…",
+        REPEATS: goes_in_circles(instruction),
+        COPIES_TEXT: copies(instruction, text) or copies(reply.input, text),
+        NEEDS_INPUT: not reply.input and needs_input(instruction),
+    }
+    return [code for code in CODES if failed.get(code)]
+
+
+# English. Language identifiers that know a hundred languages err on one short sentence full of local names, so this
+# asks something narrower: Latin letters, held together by English function words. Words that are also frequent in
+# one of the Latin-script languages drafted for (Finnish "on", Turkish "on", Vietnamese "to", Indonesian "me-") are out.
+
+_FUNCTION_WORDS = frozenset(
+    """
+    the of and for with from by is are was were be been being this that these those it its their his her they you your
+    what which who whom whose when where why how does did do can could should would will may might must has have had
+    about into over under between through during before after against around because while if or not than then there
+    an as at in to a on so no but all any each some such other another many much more most few own same only also
+    """.split()  # noqa: SIM905
+)
+_AMBIGUOUS = frozenset(
+    "a an as at in to on so no but do or if her his may can must had own all am is it by has".split()  # noqa: SIM905
+)
+_TASK_WORDS = frozenset(
+    """
+    describe explain write list give name tell compare discuss summarize summarise outline provide identify suggest
+    create make compose draft define show mention recommend offer share narrate recount introduce present
+    advise help answer imagine please translate analyze analyse evaluate prepare plan design generate
+    story essay article poem recipe guide report letter instructions tips steps reasons ways people history
+    """.split()  # noqa: SIM905
+)
+_YES_OR_NO = frozenset(
+    "is are was were do does did can could will would should has have isn't doesn't don't won't".split()  # noqa: SIM905
+)
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|‘[^’]*’|«[^»]*»|\([^)]*\)|(?<!\w)'[^']*'(?!\w)")
+
+
+def is_english(instruction: str) -> bool:
+    """Whether this reads as an English sentence. Foreign words in quotes or brackets, and names, do no harm."""
+    unquoted = _QUOTED.sub(" ", instruction)
+    letters = [character for character in unquoted if character.isalpha()]
+    latin = sum("LATIN" in unicodedata.name(character, "") for character in letters)
+    if not letters or latin < 0.8 * len(letters):
+        return False
+    # WHO and IT are names where they shout.
+    words = [
+        word if len(word) > 1 and word.isupper() else word.lower().replace("’", "'") for word in _WORD.findall(unquoted)
+    ]
+    if unquoted.isascii() and unquoted.rstrip().endswith("?") and words[0] in _YES_OR_NO:
+        return True
+    known = [word for word in words if word in _FUNCTION_WORDS or word in _TASK_WORDS]
+    sure = [word for word in known if word not in _AMBIGUOUS]
+    # Names and nouns thin English out to one known word in four, or fewer behind a clear opening; other languages stay
+    # far below that.
+    opens = bool(sure) and words[0] == sure[0]
+    return bool(sure) and len(known) >= (0.1 if opens else 0.25) * len(words)
+
+
+_REFUSAL = re.compile(
+    r"^\W*(?:i(?:['’]m| am) (?:sorry|afraid|unable|not able)|sorry\b"
+    r"|i (?:can(?:no|['’])t|can not|apologi[sz]e|do not|don['’]t)\b"
+    r"|as an ai\b|unfortunately,? i\b|no instruction\b|n/a\b)",
+    re.IGNORECASE,
+)
+
+
+def is_refusal(instruction: str) -> bool:
+    return bool(_REFUSAL.search(instruction))
+
+
+_LIST_LINE = re.compile(
+    r"^\s*(?:\(?\d{1,2}[.):]|[-*•–]|[a-hA-H][.)]|(?:instruction|task|question)\s*\d)\s*\S", re.MULTILINE
+)
+_LIST_INLINE = re.compile(r"(?:^|\s)\(?(\d)[.)]\s+(?=\S)")
+_LABEL_INSIDE = re.compile(r"\b(?:instruction|task|question|prompt)\s*(?:\d+\s*)?:", re.IGNORECASE)
+_SENTENCE = re.compile(r"[^.!?]+[.!?]+(?=\s|$)")
+
+
+def is_several(instruction: str) -> bool:
+    """Whether this is a list of instructions rather than one. A question with a follow-up is one."""
+    if len(_LIST_LINE.findall(instruction)) >= 2 or _LABEL_INSIDE.search(instruction):
+        return True
+    if _LIST_INLINE.findall(instruction)[:2] == ["1", "2"]:
+        return True
+    if instruction.count("?") >= 3:
+        return True
+    lines = [line for line in instruction.splitlines() if _WORD.search(line)]
+    if sum(line.rstrip()[-1] in ".?!" for line in lines) >= 2 and sum(_is_request(line) for line in lines) >= 2:
+        return True
+    return sum(_is_request(sentence) for sentence in _SENTENCE.findall(instruction)) >= 4
+
+
+def _is_request(sentence: str) -> bool:
+    words = _WORD.findall(sentence)
+    return bool(words) and (sentence.rstrip().endswith("?") or words[0].lower() in _TASK_WORDS)
+
+
+def goes_in_circles(instruction: str) -> bool:
+    """Whether the same words come round again and again, as from a model in a loop."""
+    words = [word.lower() for word in _WORD.findall(instruction)]
+    if len(words) < 8:
+        return len(words) >= 4 and len(set(words)) == 1
+    triples = list(zip(words, words[1:], words[2:], strict=False))
+    return len(set(words)) < 0.35 * len(words) or len(set(triples)) < 0.6 * len(triples)
+
+
+def copies(instruction: str, text: str) -> bool:
+    """Whether the instruction hands out the text that it is to be answered with."""
+    wanted, given = _flat(instruction), _flat(text)
+    if len(wanted) < 15:
+        return False
+    return _shares_run(wanted, given, min(COPY_CHARS, max(15, round(COPY_SHARE * len(wanted)))))
+
+
+def _shares_run(wanted: str, given: str, length: int) -> bool:
+    return any(wanted[i : i + length] in given for i in range(len(wanted) - length + 1))
+
+
+def _flat(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+# Asking for what is not given. An instruction may introduce a thing and then speak of it ("Write an article … The
+# article should …"), and may carry what it works on behind a colon or in quotes.
+
+_THING = (
+    r"(?:text|article|passage|paragraph|excerpt|extract|document|sentence|story|content|post|essay|report|message|email"
+    r"|letter|snippet|page|poem|dialogue|conversation|list|table|information|data|image|picture|photo|video|context"
+    r"|statement|speech|review|code|quote|words?|blog|webpage|website|chapter|section|news|description|instructions?)s?"
+)
+_POINTING = re.compile(
+    r"\b(?:this|these|(?:the |that )?(?:above|below|following|given|provided|attached|preceding|aforementioned))"
+    rf"(?:\W+\w+){{0,2}}?\W+{_THING}\b"
+    rf"|\b(?:the|this|these|that)\s+(?:\w+\s+)?{_THING}\s+(?:above|below|provided|given|attached|here|that follows)\b"
+    r"|\bwhich of the following\b|\bas follows\b|\bthe following\s*[:.]?\s*$"
+    r"|\b(?:described|mentioned|stated|discussed|explained|given|shown|listed|provided|presented|written)\s+(?:above|below)\b",
+    re.IGNORECASE,
+)
+_UNSEEN = re.compile(
+    r"\b(?:in|from|of|by|to|on|about|with|using|per|into|reading|according to|based on|read|summari[sz]e|translate"
+    r"|rewrite|rephrase|paraphrase|analy[sz]e|edit|correct|shorten|proofread|review|describe|explain|does|did|is|what)\s+"
+    r"(?:the|this|that)\s+(?:\w+\s+)?(?P<thing>text|article|passage|paragraph|excerpt|extract|snippet|author|narrator)"
+    r"(?:['’]s)?\b(?!\s+(?:of|message|messages|editor|field|file|messaging)\b)",
+    re.IGNORECASE,
+)
+_WORK_ON = re.compile(
+    r"\b(?:summari[sz]e|translate|rewrite|rephrase|paraphrase|proofread|shorten|simplify)\s+(?:it|this|that|them)\b"
+    r"|^\W*translate\b(?!.*[\"“'‘:])",
+    re.IGNORECASE,
+)
+_CARRIES_ITS_INPUT = re.compile(r":\s*\S+(?:\s+\S+)+|[\"“«][^\"”»]{8,}[\"”»]|\n\s*\S")
+
+
+def needs_input(instruction: str) -> bool:
+    """Whether the instruction speaks of something that its reader does not have: "this article", "translate it"."""
+    if _CARRIES_ITS_INPUT.search(instruction) and not _UNSEEN.search(instruction):
+        return False
+    if _POINTING.search(instruction) or _WORK_ON.search(instruction):
+        return True
+    return any(
+        not re.search(
+            rf"\b(?:an?|one|your|short|own)\s+(?:\w+\s+){{0,3}}{found['thing']}", instruction[: found.start()], re.I
+        )
+        for found in _UNSEEN.finditer(instruction)
+    )

@@ -1,0 +1,117 @@
+"""manage.py draft: candidates for a language's texts."""
+
+import resource
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from generation import backends, drafting
+from generation.management.reading import demand_language
+from generation.models import CandidateState, JobState, Run
+
+
+class Command(BaseCommand):
+    help = (
+        "Draft English instructions for the texts of a language. Called again it continues: the same run grows to a "
+        "higher limit, more samples or texts that came since."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--language", required=True, metavar="CODE")
+        parser.add_argument("--backend", choices=sorted(backends.BACKENDS), help="default: XI_BACKEND")
+        parser.add_argument(
+            "--model", help="folder, hub id, name at the endpoint, or id of a model version; default: XI_MODEL"
+        )
+        parser.add_argument("--samples", type=int, default=3, help="candidates per text (default: 3)")
+        parser.add_argument("--limit", type=int, help="only the first N texts, in order of import")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--again", action="store_true", help="a new run, beside those that are there")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        language = demand_language(options["language"])
+        try:
+            run = drafting.open_run(
+                language,
+                backend=options["backend"],
+                model=options["model"],
+                samples=options["samples"],
+                limit=options["limit"],
+                seed=options["seed"],
+                again=options["again"],
+            )
+            if not run.texts_total:
+                raise CommandError(f"{language.name} has no texts yet. Import some: manage.py import_texts")
+            wait_for_claim(run)
+            started = time.monotonic()
+            done = draft_with_bar(run)
+        except drafting.DraftingError as exc:
+            raise CommandError(str(exc)) from exc
+        run.refresh_from_db()
+        report(run, done, time.monotonic() - started)
+
+
+def wait_for_claim(run: Run) -> None:
+    """A worker killed a moment ago leaves a claim that must run out first; a living one shows by a new heartbeat.
+
+    Raises:
+        RunIsTaken: somebody is alive and works on it.
+    """
+    first = run.heartbeat_at
+    if run.state == JobState.RUNNING:
+        print(
+            f"Run {run.public_id} is claimed. Waiting up to {settings.HEARTBEAT_SECONDS} s: does its worker live?",
+            file=sys.stderr,
+        )
+    while run.state == JobState.RUNNING and not Run.objects.abandoned().filter(pk=run.pk).exists():
+        time.sleep(1)
+        run.refresh_from_db()
+        if run.state == JobState.RUNNING and run.heartbeat_at != first:
+            raise drafting.RunIsTaken(f"Run {run.public_id} is being worked on elsewhere, and its worker is alive.")
+
+
+def draft_with_bar(run: Run) -> drafting.Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"drafting {run.language.code}", total=run.texts_total, completed=run.texts_done, rate="")
+        started = time.monotonic()
+
+        def on_progress(now: drafting.Progress) -> None:
+            rate = now.drafted / max(time.monotonic() - started, 1e-6)
+            bar.update(task, completed=now.texts_done, total=now.texts_total, rate=f"{rate:.1f} drafts/s")
+
+        return drafting.draft(run, on_progress)
+
+
+def report(run: Run, done: drafting.Progress, seconds: float) -> None:
+    table = Table("run", run.public_id, title=f"Drafts in {run.language.name}", title_justify="left")
+    table.add_row("model", f"{run.model_version.name} at {run.model_version.revision[:12]}")
+    table.add_row("prompt", run.prompt_version)
+    table.add_row("texts", f"{run.texts_done} of {run.texts_total}")
+    table.add_row("drafted now", f"{done.drafted} (kept {done.kept})")
+    if done.drafted:
+        table.add_row("drafts/s", f"{done.drafted / max(seconds, 1e-6):.1f}")
+    kept = run.candidates.filter(state=CandidateState.KEPT).count()
+    table.add_row("candidates of the run", f"{run.candidates.count()} (kept {kept})")
+    for reason, count in drafting.rejected_by_reason(run).items():
+        table.add_row(f"rejected: {reason}", str(count))
+    table.add_row("peak memory", f"{peak_memory_mb()} MB")
+    Console().print(table)
+
+
+def peak_memory_mb() -> int:
+    """Of this process, so far. Linux counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)
