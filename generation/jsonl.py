@@ -1,0 +1,165 @@
+"""Reads JSONL from files, compressed files and streams in bounded memory, and strictly.
+
+Whatever stands on a line, the reader goes on to the next one: a bad line is a reason code, never a crash.
+"""
+
+import contextlib
+import gzip
+import json
+import math
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, TypeVar
+
+from generation.rejections import Reason, Rejected, RejectedRows, Tally
+
+LINE_BYTES_MAX = 4 * 1024 * 1024
+DEPTH_MAX = 32
+BATCH_LINES = 500
+BATCH_BYTES = 8 * 1024 * 1024
+GZIP_MAGIC = b"\x1f\x8b"
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something to read lines from: its name for reports, and how to open it."""
+
+    name: str
+    open: Callable[[], contextlib.AbstractContextManager[BinaryIO]]
+
+
+def file_source(path: Path) -> Source:
+    return Source(path.name, lambda: open(path, "rb"))
+
+
+def stream_source(name: str, stream: BinaryIO) -> Source:
+    """Standard input, or a file that a page was sent. It is left open."""
+    return Source(name, lambda: contextlib.nullcontext(stream))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    number: int
+    raw: bytes
+    problem: Reason | None = None
+
+
+def read_lines(source: Source) -> Iterator[Line]:
+    """The lines of a source that are not blank, numbered from 1. A line over the limit is cut and says so."""
+    with source.open() as raw:
+        stream = gzip.GzipFile(fileobj=raw) if _is_gzip(raw) else raw
+        number = 0
+        while True:
+            number += 1
+            try:
+                line = stream.readline(LINE_BYTES_MAX + 1)
+                is_whole = len(line) <= LINE_BYTES_MAX
+                rest = line
+                while len(rest) > LINE_BYTES_MAX and not rest.endswith(b"\n"):
+                    rest = stream.readline(LINE_BYTES_MAX + 1)
+            except (EOFError, zlib.error, gzip.BadGzipFile):
+                yield Line(number, b"", Reason.BROKEN_GZIP)
+                return
+            if not line:
+                return
+            if not is_whole:
+                yield Line(number, line, Reason.LINE_TOO_LONG)
+            elif not line.isspace():
+                yield Line(number, line)
+
+
+def _is_gzip(stream: BinaryIO) -> bool:
+    """By its first bytes: names lie, and standard input has none."""
+    if hasattr(stream, "peek"):
+        return stream.peek(2)[:2] == GZIP_MAGIC
+    head = stream.read(2)
+    stream.seek(0)
+    return head == GZIP_MAGIC
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object on a line, free of anything that PostgreSQL could not hold.
+
+    Raises:
+        Rejected: with the reason.
+    """
+    if b"\0" in raw:
+        raise Rejected(Reason.NUL)
+    try:
+        text = raw.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as exc:
+        raise Rejected(Reason.INVALID_UTF8, f"byte {exc.start}") from exc
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except RecursionError as exc:
+        raise Rejected(Reason.TOO_DEEP) from exc
+    except ValueError as exc:  # also a whole number of thousands of digits
+        raise Rejected(Reason.MALFORMED_JSON, str(exc)[:200]) from exc
+    if not isinstance(value, dict):
+        raise Rejected(Reason.NOT_AN_OBJECT, type(value).__name__)
+    _demand_storable(value)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise Rejected(Reason.DUPLICATE_KEY, twice[:80])
+    return row
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _demand_storable(row: dict[str, Any]) -> None:
+    """jsonb holds no NUL, no lone surrogate and no infinity; walked without recursion."""
+    waiting: list[tuple[Any, int]] = [(row, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                raise Rejected(Reason.NUL)
+            if LONE_SURROGATE.search(value):
+                raise Rejected(Reason.LONE_SURROGATE)
+        elif isinstance(value, dict | list):
+            if depth > DEPTH_MAX:
+                raise Rejected(Reason.TOO_DEEP)
+            if isinstance(value, dict):
+                waiting += [(key, depth) for key in value]
+                value = value.values()
+            waiting += [(part, depth + 1) for part in value]
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise Rejected(Reason.MALFORMED_JSON, "a number out of range")
+
+
+def read_batches(
+    sources: Iterable[Source], read_row: Callable[[dict[str, Any]], T], tally: Tally, rejected: RejectedRows
+) -> Iterator[list[T]]:
+    """Rows in batches, what is turned away counted and written. A batch may be empty; the last one is always given."""
+    batch: list[T] = []
+    lines = size = 0
+    for source in sources:
+        for line in read_lines(source):
+            if lines >= BATCH_LINES or size >= BATCH_BYTES:
+                yield batch
+                batch, lines, size = [], 0, 0
+            lines += 1
+            size += len(line.raw)
+            tally.read += 1
+            try:
+                if line.problem:
+                    raise Rejected(line.problem)
+                batch.append(read_row(parse_object(line.raw)))
+            except Rejected as no:
+                tally.rejected[no.reason] += 1
+                rejected.add(source.name, line.number, no, line.raw)
+    yield batch

@@ -1,0 +1,135 @@
+"""What an import turns away and why: reason codes, the tally, and the file that keeps the rows for a look.
+
+Shared by texts and seeds. Reading lines is in jsonl.py, judging a text in gates.py.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+KEPT_BYTES = 20_000  # of a rejected line: enough to see what it was, and ten times a usual text
+
+
+class Reason(models.TextChoices):
+    """Why a row is not stored. The code stands in counts and files, so it never changes its meaning."""
+
+    LINE_TOO_LONG = "line_too_long", _("line longer than an import reads")
+    BROKEN_GZIP = "broken_gzip", _("compressed file damaged or cut off; the rest of it was not read")
+    INVALID_UTF8 = "invalid_utf8", _("not UTF-8")
+    MALFORMED_JSON = "malformed_json", _("not JSON")
+    NOT_AN_OBJECT = "not_an_object", _("JSON, but not an object")
+    DUPLICATE_KEY = "duplicate_key", _("the same key twice")
+    TOO_DEEP = "too_deep", _("nested too deeply")
+    NUL = "nul", _("contains the NUL character")
+    LONE_SURROGATE = "lone_surrogate", _("contains half of a surrogate pair")
+    WRONG_TYPE = "wrong_type", _("a field holds another type than it should")
+    FIELD_TOO_LONG = "field_too_long", _("a field is longer than its column")
+    NO_LICENCE = "no_licence", _("no licence on the row or in the call")
+    # texts
+    NO_TEXT = "no_text", _("no text")
+    TOO_SHORT = "too_short", _("text too short")
+    TOO_LONG = "too_long", _("text too long")
+    WRONG_SCRIPT = "wrong_script", _("mostly in another script")
+    WRONG_LANGUAGE = "wrong_language", _("in another language")
+    # seed pairs
+    NO_INSTRUCTION = "no_instruction", _("no instruction")
+    NO_RESPONSE = "no_response", _("no response")
+    NO_LANGUAGE = "no_language", _("no language on the row or in the call")
+    UNKNOWN_LANGUAGE = "unknown_language", _("a language that this installation does not have")
+
+
+class Rejected(Exception):
+    """One row is turned away; the import goes on. `detail` says where: a field, a position, a finding."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass
+class Tally:
+    """What became of the rows read so far: read = stored + duplicate + rejected, whenever a batch is through."""
+
+    read: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def from_json(cls, counts: dict[str, Any]) -> Self:
+        return cls(**{**counts, "rejected": Counter(counts["rejected"])})
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "read": self.read,
+            "stored": self.stored,
+            "duplicate": self.duplicate,
+            "rejected": {str(reason): count for reason, count in self.rejected.most_common()},
+        }
+
+
+def max_length(model: type[models.Model], column: str) -> int:
+    """How many characters a column takes; a TextField takes any number that a line can hold."""
+    return getattr(model._meta.get_field(column), "max_length", None) or sys.maxsize
+
+
+class RejectedRows:
+    """Writes rejected rows as JSONL: file, line number, reason, detail, and the line as it came."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.part = path.with_name(path.name + ".part")
+        self._file: TextIO | None = None
+
+    def add(self, file: str, line: int, rejected: Rejected, raw: bytes) -> None:
+        if self._file is None:
+            self.part.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.part, "w", encoding="utf-8")  # noqa: SIM115 - closed by finish or discard
+        row = {
+            "file": file,
+            "line": line,
+            "reason": str(rejected.reason),
+            "detail": rejected.detail,
+            "row": raw[:KEPT_BYTES].decode("utf-8", errors="backslashreplace"),
+            "cut": len(raw) > KEPT_BYTES,
+        }
+        # A detail may quote a key of the row, and that may hold half a surrogate pair, which no file can.
+        self._file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n")
+
+    def finish(self) -> Path | None:
+        """Give the file its name; None where nothing was rejected."""
+        if self._file is None:
+            return None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self.part.replace(self.path)
+        return self.path
+
+    def discard(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self.part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def rejected_rows(name: str) -> Iterator[RejectedRows]:
+    """The file of one import under the data folder's rejected/; it gets its name only where the block succeeds."""
+    rows = RejectedRows(Path(settings.DATA_DIR) / "rejected" / f"{name}.jsonl")
+    try:
+        yield rows
+    except BaseException:  # Ctrl-C as well: the next call reads the same rows again
+        rows.discard()
+        raise
+    rows.finish()

@@ -1,0 +1,559 @@
+"""Texts in: what is stored, what is turned away and why, and that an import can be repeated and resumed."""
+
+import gzip
+import io
+import json
+import random
+import unicodedata
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from generation import gates, ingest, jsonl
+from generation.models import Import, Text
+from generation.provenance import domain_of, read_record
+from generation.rejections import Reason, Rejected, RejectedRows, Tally
+from tests.factories import make_language
+from xinstruct_site.people.languages import FIRST_TEN
+from xinstruct_site.people.models import Direction, Event, EventKind, Language
+
+DEMO = Path(ingest.__file__).parent / "demo" / "texts"
+FINNISH = (
+    "Torin laidalla myytiin lauantaina mustikoita, perunoita ja savustettua kalaa. Myyjä kertoi nousseensa jo "
+    "neljältä, sillä matka saaristosta kestää kaksi tuntia. Lapset saivat maistaa herneitä suoraan palosta."
+)
+FINNISH += " Illalla satoi hiljaa, ja katu tyhjeni."
+SWEDISH = (
+    "På torget såldes det blåbär, potatis och rökt fisk i lördags. Försäljaren berättade att hon hade stigit upp redan "
+    "klockan fyra, eftersom resan från skärgården tar två timmar. Barnen fick smaka på ärter direkt ur skidan."
+)
+THAI = "ตลาดเช้าวันเสาร์เต็มไปด้วยผักสดและปลาย่าง แม่ค้าเล่าว่าตื่นตั้งแต่ตีสี่เพราะเดินทางไกล เด็กๆ ชอบกินขนมครกร้อนๆ " * 3
+
+
+def numbered(number: int) -> dict:
+    return {"text": f"{FINNISH} Kirje numero {number}.", "id": f"doc-{number}", "license": "CC0-1.0"}
+
+
+def as_lines(*rows: object) -> bytes:
+    return b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def import_bytes(content: bytes, language: Language, **options) -> Import:
+    options = {"source": "tests", "licence": "CC0-1.0"} | options
+    return ingest.import_texts([jsonl.stream_source("upload.jsonl", io.BytesIO(content))], language=language, **options)
+
+
+def rejected_lines(done: Import, folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / done.rejected_path).read_text(encoding="utf-8").splitlines()]
+
+
+# What is stored
+
+
+def test_text_is_stored_with_its_original_and_its_provenance(finnish):
+    original = (
+        FINNISH.replace("neljältä", unicodedata.normalize("NFD", "neljältä"))
+        + "\r\n\x07“Hyvää päivää” &lt;b&gt; ﬁ Ａ\n"
+    )
+
+    done = import_bytes(as_lines({"text": original, "title": "Tori", "url": "https://Tori.Example:8/a?b"}), finnish)
+
+    text = Text.objects.get()
+    assert text.original == original
+    assert text.body == FINNISH + "\n“Hyvää päivää” &lt;b&gt; ﬁ Ａ"
+    assert text.chars == len(text.body)
+    assert (text.title, text.domain, text.source_dataset) == ("Tori", "tori.example", "tests")
+    assert (text.licence_id, text.script, text.lang_detected) == ("CC0-1.0", "Latn", "fi")
+    assert 0.9 < text.lang_score <= 1
+    assert text.normalisation.keys() == {"ftfy", "unicode"}
+    assert done.counts == {"read": 1, "stored": 1, "duplicate": 0, "rejected": {}}
+    assert (done.finished_at, done.rejected_path) != (None, None)
+    assert done.rejected_path == ""
+    event = Event.objects.get(kind=EventKind.TEXTS_IMPORTED)
+    assert (event.subject_id, event.data["stored"]) == (done.pk, 1)
+
+
+def test_mojibake_is_repaired_in_the_body_and_kept_in_the_original(finnish):
+    broken = FINNISH.encode().decode("windows-1252")
+
+    import_bytes(as_lines({"text": broken}), finnish)
+
+    assert Text.objects.values_list("body", "original").get() == (FINNISH, broken)
+
+
+def test_joiners_that_shape_letters_stay():
+    body = "می‌خواهم क्‍ष"
+
+    assert ingest.normalise(body) == body
+
+
+def test_licence_of_the_row_wins_over_the_licence_of_the_call(finnish):
+    import_bytes(as_lines(numbered(1) | {"license": "CC-BY-4.0"}), finnish, licence="CC0-1.0")
+
+    assert Text.objects.get().licence_id == "CC-BY-4.0"
+
+
+def test_same_body_is_stored_once_however_it_was_spelt(finnish):
+    rows = [{"text": FINNISH}, {"text": unicodedata.normalize("NFD", FINNISH), "id": "2"}, {"text": FINNISH + "\r\n"}]
+
+    done = import_bytes(as_lines(*rows), finnish)
+
+    assert done.counts == {"read": 3, "stored": 1, "duplicate": 2, "rejected": {}}
+    assert Text.objects.get().original == FINNISH
+
+
+def test_same_body_may_stand_in_two_languages(finnish):
+    karelian = make_language("sw")
+    Language.objects.filter(pk=karelian.pk).update(code="krl")
+    karelian.refresh_from_db()
+
+    import_bytes(as_lines({"text": FINNISH}), finnish)
+    import_bytes(as_lines({"text": FINNISH}), karelian)
+
+    assert Text.objects.count() == 2
+
+
+def test_blank_lines_byte_order_marks_and_foreign_line_breaks_do_no_harm(finnish):
+    content = (
+        b"\xef\xbb\xbf" + as_lines(numbered(1)).replace(b"\n", b"\r\n") + b"\r\n \n" + as_lines(numbered(2)).rstrip()
+    )
+
+    assert import_bytes(content, finnish).counts == {"read": 2, "stored": 2, "duplicate": 0, "rejected": {}}
+
+
+@pytest.mark.parametrize("code", FIRST_TEN)
+def test_whole_demo_corpus_passes_the_gates_of_its_own_language_and_of_no_other(code, db):
+    languages = {code: make_language(code) for code in FIRST_TEN}
+    sources = [jsonl.file_source(DEMO / f"{code}.jsonl")]
+
+    done = {
+        other: ingest.import_texts(sources, language=language, source="demo", licence="CC0-1.0").counts["stored"]
+        for other, language in languages.items()
+    }
+
+    assert done == {other: 12 if other == code else 0 for other in languages}
+
+
+# What is turned away
+
+
+def nested(depth: int) -> bytes:
+    return b'{"text": ' + json.dumps(FINNISH).encode() + b', "a": ' + b"[" * depth + b"]" * depth + b"}\n"
+
+
+REJECTIONS = {
+    Reason.LINE_TOO_LONG: b'{"text": "' + b"a" * jsonl.LINE_BYTES_MAX * 2 + b'"}\n',
+    Reason.INVALID_UTF8: b'{"text": "K\xe4ki"}\n',
+    Reason.MALFORMED_JSON: b'{"text": "Torin laidalla"\n',
+    Reason.NOT_AN_OBJECT: b'["Torin laidalla"]\n',
+    Reason.DUPLICATE_KEY: b'{"text": "a", "text": "b"}\n',
+    Reason.TOO_DEEP: nested(40),
+    Reason.NUL: {"text": FINNISH + "\0"},
+    Reason.LONE_SURROGATE: {"text": FINNISH + "\ud83d"},
+    Reason.WRONG_TYPE: {"text": 17},
+    Reason.FIELD_TOO_LONG: {"text": FINNISH, "id": "x" * 301},
+    Reason.NO_LICENCE: {"text": FINNISH, "license": " "},
+    Reason.NO_TEXT: {"title": "Torilla"},
+    Reason.TOO_SHORT: {"text": FINNISH[:199]},
+    Reason.TOO_LONG: {"text": FINNISH * 20},
+    Reason.WRONG_SCRIPT: {"text": THAI},
+    Reason.WRONG_LANGUAGE: {"text": SWEDISH},
+}
+
+
+@pytest.mark.parametrize("reason", REJECTIONS)
+def test_row_is_rejected_for(reason, finnish, settings):
+    done = import_bytes(
+        as_lines(numbered(1), REJECTIONS[reason], numbered(2)),
+        finnish,
+        licence="CC0-1.0" if reason != Reason.NO_LICENCE else "",
+    )
+
+    assert done.counts == {"read": 3, "stored": 2, "duplicate": 0, "rejected": {reason.value: 1}}
+    (row,) = rejected_lines(done, settings.DATA_DIR)
+    assert (row["file"], row["line"], row["reason"]) == ("upload.jsonl", 2, reason.value)
+
+
+def test_every_reason_to_reject_a_text_has_a_row_that_trips_it():
+    of_seeds = {Reason.NO_INSTRUCTION, Reason.NO_RESPONSE, Reason.NO_LANGUAGE, Reason.UNKNOWN_LANGUAGE}
+
+    assert set(REJECTIONS) | of_seeds | {Reason.BROKEN_GZIP} == set(Reason)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"text": None}, Reason.NO_TEXT),
+        ({"text": " \n\u3000"}, Reason.NO_TEXT),
+        ({"text": ["a"]}, Reason.WRONG_TYPE),
+        ({"text": True}, Reason.WRONG_TYPE),
+        ({"text": FINNISH, "url": {"a": 1}}, Reason.WRONG_TYPE),
+        ({"text": FINNISH, "id": True}, Reason.WRONG_TYPE),
+        ({"text": FINNISH, "minhash_cluster_size": 2**31}, Reason.WRONG_TYPE),
+        ({"text": FINNISH, "segment_start": -1}, Reason.WRONG_TYPE),
+        ({"text": FINNISH, "pii": [[1, "a"]]}, Reason.WRONG_TYPE),
+        ({"text": FINNISH, "kept": {"a\0b": 1}}, Reason.NUL),
+        ({"text": FINNISH, "kept": {"\udc00": [1]}}, Reason.LONE_SURROGATE),
+        (b'{"text": "a", "n": NaN}\n', Reason.MALFORMED_JSON),
+        (b'{"text": "a", "n": 1e999}\n', Reason.MALFORMED_JSON),
+        (b'{"text": "a", "n": ' + b"9" * 5000 + b"}\n", Reason.MALFORMED_JSON),
+        (b'{"text": "a\0b"}\n', Reason.NUL),
+        (b'{"text": "a", "b": {"c": 1, "c": 1}}\n', Reason.DUPLICATE_KEY),
+        (b'{"\\ud800": 1, "\\ud800": 2}\n', Reason.DUPLICATE_KEY),
+        (nested(100_000), Reason.TOO_DEEP),
+        ({"text": "1234567890 !? " * 30}, Reason.WRONG_SCRIPT),
+        ({"text": "a\n" * 200_000}, Reason.TOO_LONG),
+    ],
+)  # fmt: skip
+def test_odd_row_gets_a_reason(row, reason, finnish):
+    done = import_bytes(as_lines(row, numbered(1)), finnish)
+
+    assert done.counts["rejected"] == {reason.value: 1}
+    assert done.counts["stored"] == 1
+
+
+def test_bounds_of_length_are_settings_and_count_code_points(finnish, settings):
+    settings.TEXT_CHARS_MIN, settings.TEXT_CHARS_MAX = 50, 80
+    bodies = [FINNISH[:49], FINNISH[:50], FINNISH[:79] + "🙂", FINNISH[:79] + "🙂a"]
+
+    done = import_bytes(as_lines(*({"text": body, "title": "Otsikko " * 20} for body in bodies)), finnish)
+
+    assert done.counts["rejected"] == {"too_short": 1, "too_long": 1}
+    assert sorted(Text.objects.values_list("chars", flat=True)) == [50, 80]
+
+
+def test_rejected_rows_file_keeps_the_line_as_it_came(finnish, settings):
+    line = b'{"text": "K\xe4ki"}\n'
+
+    done = import_bytes(line, finnish)
+
+    (row,) = rejected_lines(done, settings.DATA_DIR)
+    assert row["row"] == '{"text": "K\\xe4ki"}\n'
+    assert not list((settings.DATA_DIR / "rejected").glob("*.part"))
+
+
+# Gates
+
+
+def test_romanised_text_is_in_the_wrong_script():
+    assert gates.check_script("Bazaar mein aaj bahut bheed thi", "Deva") == Reason.WRONG_SCRIPT
+    assert gates.check_script("बाज़ार में आज बहुत भीड़ थी, GitHub पर भी", "Deva") is None
+
+
+def test_scripts_that_are_written_in_several_are_known():
+    assert gates.check_script("東京の朝市でカレーを食べた", "Jpan") is None
+    assert gates.check_script("Привет", "Jpan") == Reason.WRONG_SCRIPT
+
+
+def test_script_code_that_unicode_does_not_know_turns_nothing_away():
+    assert gates.check_script("ab", "Qaaa") is None
+    assert gates.check_script("ab", "") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "probabilities", "reason"),
+    [
+        ("id", {"id": 0.6, "ms": 0.4}, None),
+        ("id-ID", {"ms": 0.6, "id": 0.4}, None),
+        ("id", {"ms": 0.95, "id": 0.05}, Reason.WRONG_LANGUAGE),
+        ("hi", {"ur": 0.5, "hi": 0.5}, Reason.WRONG_LANGUAGE),
+        ("nb", {"no": 0.9, "da": 0.1}, None),
+        ("quc", {"en": 0.9, "id": 0.1}, None),
+    ],
+)
+def test_language_gate_asks_the_identifier_and_forgives_what_it_cannot_tell_apart(code, probabilities, reason):
+    assert gates.check_language(probabilities, code) == reason
+
+
+# Again, and after a crash
+
+
+def test_second_import_of_the_same_file_adds_nothing(finnish):
+    content = as_lines(*(numbered(number) for number in range(7)))
+
+    import_bytes(content, finnish)
+    before = list(Text.objects.values())
+    again = import_bytes(content, finnish)
+
+    assert again.counts == {"read": 7, "stored": 0, "duplicate": 7, "rejected": {}}
+    assert list(Text.objects.values()) == before
+
+
+class CutOff(io.BytesIO):
+    """A stream whose disk fails after some lines."""
+
+    def __init__(self, content: bytes, lines: int) -> None:
+        super().__init__(content)
+        self.lines_left = lines
+
+    def readline(self, size: int = -1, /) -> bytes:
+        if not self.lines_left:
+            raise OSError("disk on fire")
+        self.lines_left -= 1
+        return super().readline(size)
+
+
+def test_import_that_dies_midway_is_completed_by_the_next_one(finnish, settings, monkeypatch):
+    monkeypatch.setattr(jsonl, "BATCH_LINES", 3)
+    content = as_lines({"text": "lyhyt"}, *(numbered(number) for number in range(10)))
+
+    with pytest.raises(OSError, match="on fire"):
+        ingest.import_texts(
+            [jsonl.stream_source("x", CutOff(content, 8))], language=finnish, source="tests", licence="CC0-1.0"
+        )
+    died = Import.objects.get()
+    assert (died.finished_at, died.rejected_path) == (None, "")
+    assert died.counts == {"read": 6, "stored": 5, "duplicate": 0, "rejected": {"too_short": 1}}
+    assert not list((settings.DATA_DIR / "rejected").iterdir())
+
+    done = import_bytes(content, finnish)
+
+    assert done.counts == {"read": 11, "stored": 5, "duplicate": 5, "rejected": {"too_short": 1}}
+    assert list(Text.objects.order_by("pk").values_list("source_doc_id", flat=True)) == [f"doc-{n}" for n in range(10)]
+
+
+def test_progress_is_told_after_every_batch(finnish, monkeypatch):
+    monkeypatch.setattr(jsonl, "BATCH_LINES", 4)
+    seen = []
+
+    import_bytes(
+        as_lines(*(numbered(number) for number in range(10))),
+        finnish,
+        on_progress=lambda tally: seen.append(tally.stored),
+    )
+
+    assert seen == [4, 8, 10]
+
+
+# Compressed files, the command
+
+
+def test_compressed_file_is_read_whatever_its_name(finnish):
+    assert import_bytes(gzip.compress(as_lines(numbered(1), numbered(2))), finnish).counts["stored"] == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda z: z[:-200], lambda z: z[:3000] + b"\xff" * 50 + z[3050:], lambda z: z + b"junk"]
+)
+def test_damaged_compressed_file_gives_what_can_be_read_and_the_next_file_follows(damage, finnish):
+    noise = random.Random(1)
+    rows = [numbered(n) | {"noise": noise.randbytes(200).hex()} for n in range(100)]
+    sources = [
+        jsonl.stream_source("damaged", io.BytesIO(damage(gzip.compress(as_lines(*rows))))),
+        jsonl.stream_source("whole", io.BytesIO(as_lines(numbered(1000)))),
+    ]
+
+    done = ingest.import_texts(sources, language=finnish, source="tests", licence="CC0-1.0")
+
+    assert done.counts["rejected"]["broken_gzip"] == 1
+    assert 1 < done.counts["stored"] <= 101
+    assert Text.objects.filter(source_doc_id="doc-1000").exists()
+
+
+def test_command_reads_files_and_standard_input_and_prints_a_table(finnish, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(as_lines(numbered(1), {"text": "lyhyt"})))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(as_lines(numbered(1), numbered(2)))))
+
+    call_command("import_texts", tmp_path / "a.jsonl.gz", "-", language="fi", source="tests", license="CC0-1.0")
+
+    printed = [line.strip("│ ").split() for line in capsys.readouterr().out.splitlines()]
+    assert ["read", "│", "4"] in printed
+    assert ["stored", "│", "2"] in printed
+    assert ["duplicate", "│", "1"] in printed
+    assert ["too_short:", "text", "too", "short", "│", "1"] in printed
+    assert Import.objects.get().files == ["a.jsonl.gz", "standard input"]
+
+
+def test_command_ends_with_an_error_where_a_file_was_cut_off(finnish, tmp_path):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(as_lines(numbered(1)))[:-9])
+
+    with pytest.raises(CommandError, match="could not be read to the end") as error:
+        call_command("import_texts", tmp_path / "a.jsonl.gz", language="fi", source="tests", license="CC0-1.0")
+
+    assert error.value.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "message"),
+    [
+        ("missing.jsonl", {}, "Cannot read .*missing.jsonl: No such file"),
+        (".", {}, "Is a directory"),
+        ("a.jsonl", {"language": "xx"}, "no language 'xx' here"),
+        ("a.jsonl", {"source": " "}, "--source is empty"),
+        ("a.jsonl", {"source": "x" * 201}, "at most 200"),
+        ("a.jsonl", {"license": "x" * 101}, "at most 100"),
+    ],
+)
+def test_command_refuses_before_it_reads(file, options, message, finnish, tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(as_lines(numbered(1)))
+
+    with pytest.raises(CommandError, match=message):
+        call_command(
+            "import_texts", tmp_path / file, **{"language": "fi", "source": "s", "license": "CC0-1.0"} | options
+        )
+
+    assert not Import.objects.exists()
+
+
+# Provenance
+
+LAYOUTS = {
+    "CulturaX": (
+        {"text": FINNISH, "timestamp": "2020-01-02T03:04:05Z", "url": "https://a.fi/b", "source": "OSCAR-2301"},
+        {"crawl_date": "2020-01-02T03:04:05Z", "url": "https://a.fi/b", "source_release": "OSCAR-2301"},
+        {},
+    ),
+    "FineWeb-2": (
+        {
+            "text": FINNISH, "id": "<urn:uuid:1>", "dump": "CC-MAIN-2013-20", "url": "http://a.fi",
+            "date": "2013-05-18", "file_path": "s3://x", "language": "fin", "language_score": 0.99,
+            "language_script": "Latn", "minhash_cluster_size": 4, "top_langs": '{"fin_Latn": 0.99}', "wordlist_ratio": 0.2,
+        },
+        {
+            "source_doc_id": "<urn:uuid:1>", "source_release": "CC-MAIN-2013-20", "url": "http://a.fi",
+            "domain": "a.fi", "crawl_date": "2013-05-18", "lang_declared": "fin", "dedup_cluster_size": 4,
+        },
+        {"file_path", "language_score", "language_script", "top_langs", "wordlist_ratio"},
+    ),
+    "HPLT": (
+        {
+            "f": "w.warc", "o": 1, "s": 2, "rs": 3, "u": "https://a.fi/", "c": "text/html",
+            "ts": "2021-01-01T00:00:00Z", "collection": "wide17", "lang": ["fin_Latn", "est_Latn", "krl_Latn"],
+            "prob": [0.9, 0.1, 0.0], "text": FINNISH, "seg_langs": ["fin_Latn"], "id": "abc", "filter": "keep", "pii": [[1, 5]],
+            "doc_scores": [8.1], "robots": "allowed",
+        },
+        {
+            "url": "https://a.fi/", "domain": "a.fi", "crawl_date": "2021-01-01T00:00:00Z", "source_release": "wide17",
+            "lang_declared": "fin_Latn", "source_doc_id": "abc", "pii_spans": [[1, 5]], "robots_status": "allowed",
+        },
+        {"f", "o", "s", "rs", "c", "lang", "prob", "seg_langs", "filter", "doc_scores"},
+    ),
+    "OSCAR": (
+        {
+            "content": FINNISH,
+            "warc_headers": {"warc-target-uri": "https://a.fi/x", "warc-record-id": "<r>", "warc-date": "2022-11-26"},
+            "metadata": {"identification": {"label": "fi", "prob": 0.9}, "sentence_identifications": [None]},
+        },
+        {
+            "url": "https://a.fi/x", "domain": "a.fi", "source_doc_id": "<r>", "crawl_date": "2022-11-26",
+            "lang_declared": "fi",
+        },
+        {"warc_headers", "metadata"},
+    ),
+    "ours": (
+        {
+            "body": FINNISH, "id": 17, "title": "Tori", "lang": "fi", "source": "kirjasto", "license": "CC0-1.0",
+            "licence_url": "https://l", "topic": "food", "segment_start": 0, "segment_end": 9, "variety": "savo",
+            "url": None,
+        },
+        {
+            "source_doc_id": "17", "title": "Tori", "lang_declared": "fi", "source_dataset": "kirjasto",
+            "licence_id": "CC0-1.0", "licence_url": "https://l", "segment_start": 0, "segment_end": 9,
+            "variety": "savo",
+        },
+        {"topic", "url"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_field_of_a_layout_ends_in_a_column_or_in_extra(layout, finnish):
+    row, columns, in_extra = LAYOUTS[layout]
+
+    import_bytes(as_lines(row), finnish, source="the dataset")
+
+    text = Text.objects.get()
+    expected = {"source_dataset": "the dataset"} | columns
+    assert {column: getattr(text, column) for column in expected} == expected
+    assert text.original == FINNISH
+    assert text.extra == {key: row[key] for key in in_extra}
+
+
+def test_second_name_for_the_same_column_is_kept_in_extra():
+    record = read_record({"text": FINNISH, "content": "muuta", "license": "MIT", "licence": "CC0-1.0"})
+
+    assert (record.original, record.licence_id) == (FINNISH, "MIT")
+    assert record.extra == {"content": "muuta", "licence": "CC0-1.0"}
+
+
+def test_spans_of_personal_data_follow_the_body_only_where_it_is_the_original(finnish):
+    import_bytes(as_lines({"text": "\n" + FINNISH, "pii": [[1, 5]]}), finnish)
+
+    text = Text.objects.get()
+    assert (text.pii_spans, text.extra) == ([], {"pii_spans_of_original": [[1, 5]]})
+
+
+@pytest.mark.parametrize(
+    ("url", "domain"),
+    [
+        ("https://user@Sub.Example.FI:80/a", "sub.example.fi"),
+        ("http://[::1", ""),
+        ("nonsense", ""),
+        ("https://มหาวิทยาลัย.ไทย/", "มหาวิทยาลัย.ไทย"),
+        ("http://" + "a" * 300, ""),
+    ],
+)
+def test_domain_is_the_host_of_the_address(url, domain):
+    assert domain_of(url) == domain
+
+
+# Anything at all
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=120)
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+KNOWN_KEYS = st.sampled_from(["text", "content", "id", "url", "license", "lang", "pii", "source", "warc_headers", "u"])
+
+
+@given(st.dictionaries(KNOWN_KEYS | ANY_TEXT, ANY_JSON, max_size=8))
+@example({"text": "\ud83d\ude42"})
+def test_no_json_breaks_the_row_reader_and_what_passes_is_byte_exact(row):
+    language = Language(pk=1, code="fi", script="Latn", direction=Direction.LTR)
+    try:
+        parsed = jsonl.parse_object(json.dumps(row).encode())
+        text = ingest.read_text(parsed, into=Import(language=language, source="s"), licence="CC0-1.0")
+    except Rejected as no:
+        assert no.reason in Reason  # noqa: PT017
+    else:
+        assert text.original == row["text"]
+
+
+@given(ANY_TEXT)
+@example("À\x80 Ã€\x80 í\xa0\x80")
+def test_original_survives_and_the_body_is_clean_for_any_text(body):
+    long_enough = FINNISH + body
+    language = Language(pk=1, code="fi", script="Latn", direction=Direction.LTR)
+    try:
+        parsed = jsonl.parse_object(json.dumps({"text": long_enough}).encode())
+    except Rejected as no:
+        assert no.reason == (Reason.NUL if "\0" in body else Reason.LONE_SURROGATE)  # noqa: PT017
+        return
+    assert parsed["text"].encode() == long_enough.encode()
+    clean = ingest.normalise(parsed["text"])
+    assert "\0" not in clean
+    assert clean.encode().decode() == clean
+    assert unicodedata.is_normalized("NFC", clean)
+    try:
+        text = ingest.read_text(parsed, into=Import(language=language, source="s"), licence="CC0-1.0")
+    except Rejected as no:
+        assert no.reason in {Reason.WRONG_SCRIPT, Reason.WRONG_LANGUAGE}  # noqa: PT017
+    else:
+        assert (text.original, text.body) == (long_enough, clean)
+
+
+@given(content=st.binary(max_size=300))
+def test_no_bytes_break_the_line_reader(content, tmp_path_factory):
+    tally = Tally()
+    rejected = RejectedRows(tmp_path_factory.getbasetemp() / "rejected.jsonl")
+    sources = [jsonl.stream_source("noise", io.BytesIO(content))]
+
+    rows = sum(len(batch) for batch in jsonl.read_batches(sources, dict, tally, rejected))
+    rejected.finish()
+
+    assert tally.read == rows + tally.rejected.total()
