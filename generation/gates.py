@@ -24,7 +24,7 @@ SCRIPT_PARTS = {
     "Syrj": ("Syrc",),
     "Syrn": ("Syrc",),
 }
-LETTERS = regex.compile(r"[\p{L}\p{M}--\p{Script=Zinh}]", flags=regex.V1)
+LETTERS = regex.compile(r"[\p{L}\p{M}--\p{Script=Zinh}]+", flags=regex.V1)
 # The identifier's label where it differs from the BCP 47 code.
 LABELS = {"arb": "ar", "cmn": "zh", "fil": "tl", "nb": "no", "prs": "fa", "swh": "sw", "zsm": "ms"}
 # Languages so alike that the identifier hesitates between them on clean text.
@@ -43,10 +43,8 @@ def check_length(body: str, chars_min: int, chars_max: int) -> Reason | None:
 
 def script_share(body: str, script: str) -> float:
     """Which part of the letters (with their vowel signs) is in the script; 0 where there are none."""
-    letters = LETTERS.findall(body)
-    if not letters:
-        return 0.0
-    return sum(1 for _ in _in_script(script).finditer(body)) / len(letters)
+    letters = sum(map(len, LETTERS.findall(body)))
+    return sum(map(len, _in_script(script).findall(body))) / letters if letters else 0.0
 
 
 def check_script(body: str, script: str) -> Reason | None:
@@ -55,12 +53,12 @@ def check_script(body: str, script: str) -> Reason | None:
 
 @functools.cache
 def _in_script(script: str) -> Any:
-    """Matches one letter of an ISO 15924 script; any letter where Unicode does not know the script."""
+    """Matches letters of an ISO 15924 script; any letters where Unicode does not know the script."""
     if not script:
         return LETTERS
     parts = "".join(rf"\p{{Script={part}}}" for part in SCRIPT_PARTS.get(script, (script,)))
     try:
-        return regex.compile(rf"[\p{{L}}\p{{M}}--\p{{Script=Zinh}}&&[{parts}]]", flags=regex.V1)
+        return regex.compile(rf"[\p{{L}}\p{{M}}--\p{{Script=Zinh}}&&[{parts}]]+", flags=regex.V1)
     except regex.error:
         return LETTERS
 

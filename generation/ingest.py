@@ -14,7 +14,7 @@ from typing import Any
 
 import ftfy
 from django.conf import settings
-from django.db import transaction
+from django.db import reset_queries, transaction
 from django.utils import timezone
 
 from generation import gates, jsonl, provenance
@@ -149,3 +149,4 @@ def _store(batch: Import, texts: list[Text], tally: Tally) -> None:
         tally.stored += stored
         tally.duplicate += len(texts) - stored
         Import.objects.filter(pk=batch.pk).update(counts=tally.as_json())
+    reset_queries()  # in debug Django keeps every statement, texts and all

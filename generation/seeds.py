@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import reset_queries, transaction
 
 from generation import jsonl
 from generation.models import SeedPair
@@ -124,6 +124,7 @@ def _store(seeds: list[SeedPair], done: SeedImport) -> None:
         fresh = {(seed.language_id, seed.sha256): seed for seed in reversed(seeds)}  # of twins the first one stays
         new = [seed for key, seed in reversed(fresh.items()) if key not in known]
         SeedPair.objects.bulk_create(new)
+    reset_queries()  # in debug Django keeps every statement
     done.tally.stored += len(new)
     done.tally.duplicate += len(seeds) - len(new)
     done.stored_by_language.update(seed.language.code for seed in new)

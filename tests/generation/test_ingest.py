@@ -410,7 +410,8 @@ LAYOUTS = {
         {
             "text": FINNISH, "id": "<urn:uuid:1>", "dump": "CC-MAIN-2013-20", "url": "http://a.fi",
             "date": "2013-05-18", "file_path": "s3://x", "language": "fin", "language_score": 0.99,
-            "language_script": "Latn", "minhash_cluster_size": 4, "top_langs": '{"fin_Latn": 0.99}', "wordlist_ratio": 0.2,
+            "language_script": "Latn", "minhash_cluster_size": 4, "top_langs": '{"fin_Latn": 0.99}',
+            "wordlist_ratio": 0.2,
         },
         {
             "source_doc_id": "<urn:uuid:1>", "source_release": "CC-MAIN-2013-20", "url": "http://a.fi",
@@ -422,8 +423,8 @@ LAYOUTS = {
         {
             "f": "w.warc", "o": 1, "s": 2, "rs": 3, "u": "https://a.fi/", "c": "text/html",
             "ts": "2021-01-01T00:00:00Z", "collection": "wide17", "lang": ["fin_Latn", "est_Latn", "krl_Latn"],
-            "prob": [0.9, 0.1, 0.0], "text": FINNISH, "seg_langs": ["fin_Latn"], "id": "abc", "filter": "keep", "pii": [[1, 5]],
-            "doc_scores": [8.1], "robots": "allowed",
+            "prob": [0.9, 0.1, 0.0], "text": FINNISH, "seg_langs": ["fin_Latn"], "id": "abc", "filter": "keep",
+            "pii": [[1, 5]], "doc_scores": [8.1], "robots": "allowed",
         },
         {
             "url": "https://a.fi/", "domain": "a.fi", "crawl_date": "2021-01-01T00:00:00Z", "source_release": "wide17",
