@@ -1,0 +1,159 @@
+"""Carries a verdict out: the item's state, the slots that stay open, and its one current pair.
+
+The rule itself is in agreement.py. Callers hold the item's row lock, so one item is settled by one person at a time.
+"""
+
+from django.utils import timezone
+
+from annotation.agreement import Ballot, Result, Verdict, Wording, verdict
+from annotation.models import Decision, Flag, Item, ItemState, Origin, Pair, PairState, Review, Slot, SlotState
+from xinstruct_site.people.models import Event, EventKind, User
+
+# Lower is served first.
+TIE_BREAK_PRIORITY = 10
+ONE_SHORT_PRIORITY = 50
+STARTED_PRIORITY = 75
+
+STATES = {
+    Result.ACCEPTED: ItemState.ACCEPTED,
+    Result.REJECTED: ItemState.REJECTED,
+    Result.DISPUTED: ItemState.DISPUTED,
+}
+
+
+def settle(item: Item, *, actor: User | None = None) -> Verdict:
+    """Bring a locked item in line with its counted reviews. Called again, it changes nothing.
+
+    While a slot is open (one that a withdrawn review gave back, too), only acceptance decides.
+    """
+    reviews = counted_reviews(item)
+    reached = verdict([_ballot(review) for review in reviews], item.overlap, item.quorum)
+    is_waited_for = item.slots.filter(state__in=[SlotState.FREE, SlotState.HELD]).exists()
+    if item.state == ItemState.WITHDRAWN:
+        return reached
+    if reached.result == Result.ACCEPTED or (reached.result in STATES and not is_waited_for):
+        _decide(item, reached, reviews, actor)
+    else:
+        _keep_open(item, reached, reviews)
+    return reached
+
+
+def reopen(item: Item) -> None:
+    """Take a locked item's verdict back, before a review is withdrawn from under it."""
+    if Item.objects.filter(pk=item.pk, state__in=STATES.values()).update(state=ItemState.OPEN, decided_at=None):
+        item.pairs.current().update(is_current=False, state=PairState.WITHDRAWN)
+        item.state = ItemState.OPEN
+
+
+def counted_reviews(item: Item) -> list[Review]:
+    return list(item.reviews.standing().filter(slot__isnull=False, review_pass=1).order_by("id"))
+
+
+def _ballot(review: Review) -> Ballot:
+    spans = tuple((span["start"], span["end"]) for span in review.spans)
+    return Ballot(
+        id=str(review.pk),
+        accepts=review.decision == Decision.ACCEPT,
+        wording=Wording(review.instruction, review.input, review.response_edit, spans),
+        overall=review.overall,
+    )
+
+
+def _decide(item: Item, reached: Verdict, reviews: list[Review], actor: User | None) -> None:
+    state = STATES[reached.result]
+    moved = Item.objects.filter(pk=item.pk, state=ItemState.OPEN).update(state=state, decided_at=timezone.now())
+    if not moved:
+        return  # decided already, or withdrawn
+    item.slots.filter(state__in=[SlotState.FREE, SlotState.HELD]).update(state=SlotState.CLOSED)
+    pair = None
+    if reached.wording:
+        agreeing = [review for review in reviews if str(review.pk) in reached.agreeing]
+        pair = _write_pair(item, reached.wording, agreeing, accepted=reached.result == Result.ACCEPTED)
+    Event.record(
+        EventKind.PAIR_DECIDED,
+        item,
+        actor=actor,
+        language=item.language,
+        result=reached.result,
+        pair=pair and pair.public_id,
+        reviews=list(reached.agreeing),
+    )
+
+
+def _write_pair(item: Item, wording: Wording, agreeing: list[Review], *, accepted: bool) -> Pair:
+    state = PairState.ACCEPTED if accepted else PairState.DISPUTED
+    if accepted and any(Flag.CULTURAL in review.flags for review in agreeing):
+        state = PairState.HELD  # somebody asked a linguist to look
+    item.pairs.current().update(is_current=False)
+    return Pair.objects.create(
+        item=item,
+        state=state,
+        instruction=wording.instruction,
+        input=wording.input,
+        spans=_with_quotes(wording, item),
+        response_edit=wording.response_edit,
+        origin=Origin.WEB if wording.response_edit is None else Origin.WEB_HUMAN,
+        variety=item.text.variety,
+        candidate_id=_candidate_id(agreeing),
+        policy_version=item.policy_version,
+        decided_by=[str(review.pk) for review in agreeing],
+    )
+
+
+def _keep_open(item: Item, reached: Verdict, reviews: list[Review]) -> None:
+    """Leave as many slots open as reviews are wanted: those that the policy asks for, or one for a tie-break."""
+    wanted = max(item.overlap - len(reviews), 1)
+    is_tie_break = reached.result == Result.TIE_BREAK
+    wordings = [_as_choice(wording, item, reviews) for wording in reached.wordings] if is_tie_break else None
+    slots = list(item.slots.select_for_update().exclude(state=SlotState.DONE).order_by("number"))
+    # Open ones stay before closed ones are opened again, and among the open those that somebody holds.
+    slots.sort(key=lambda s: (s.state == SlotState.CLOSED, s.state != SlotState.HELD, s.wordings is not None, s.number))
+    for slot in slots[wanted:]:
+        slot.state = SlotState.CLOSED
+    for slot in slots[:wanted]:
+        if slot.state == SlotState.CLOSED:
+            slot.state, slot.holder, slot.lease_expires_at = SlotState.FREE, None, None
+        slot.wordings = wordings
+        slot.priority = _priority(slot, wanted, is_started=bool(reviews), is_tie_break=is_tie_break)
+    Slot.objects.bulk_update(slots, ["state", "holder", "lease_expires_at", "wordings", "priority"])
+    if len(slots) < wanted:
+        last = item.slots.latest("number")
+        Slot.objects.create(
+            item=item,
+            language_id=item.language_id,
+            number=last.number + 1,
+            order=last.order,
+            wordings=wordings,
+            priority=TIE_BREAK_PRIORITY,
+        )
+
+
+def _priority(slot: Slot, wanted: int, *, is_started: bool, is_tie_break: bool) -> int:
+    if is_tie_break:
+        return TIE_BREAK_PRIORITY
+    if not is_started:
+        return slot.priority
+    return ONE_SHORT_PRIORITY if wanted == 1 else STARTED_PRIORITY
+
+
+def _as_choice(wording: Wording, item: Item, reviews: list[Review]) -> dict[str, object]:
+    """A tie-break's choice, with what a review stores and not who wrote it."""
+    authors = [review for review in reviews if _ballot(review).wording.key() == wording.key()]
+    return {
+        "candidate": _candidate_id(authors),
+        "instruction": wording.instruction,
+        "input": wording.input,
+        "response_edit": wording.response_edit,
+        "spans": _with_quotes(wording, item),
+    }
+
+
+def _candidate_id(reviews: list[Review]) -> int | None:
+    """The candidate that most of these people started from, of those who started from one."""
+    chosen = sorted(review.candidate_id for review in reviews if review.candidate_id)
+    return max(chosen, key=chosen.count) if chosen else None
+
+
+def _with_quotes(wording: Wording, item: Item) -> list[dict[str, object]]:
+    body = item.text.body
+    return [{"start": start, "end": end, "quote": body[start:end]} for start, end in wording.spans]
