@@ -2,9 +2,13 @@
 
 import hashlib
 import itertools
+import uuid
 from typing import Any
 
-from generation.models import Candidate, CandidateState, Import, ModelVersion, Run, Task, Text
+from annotation import queues
+from annotation.models import Decision, Item
+from annotation.reviewing import Submission
+from generation.models import Candidate, CandidateState, Import, ModelVersion, Round, Run, Selection, Task, Text
 from xinstruct_site.people.languages import FIRST_TEN, add_language
 from xinstruct_site.people.models import Acceptance, ContributorAgreement, Language, Membership, Role, User
 
@@ -91,3 +95,36 @@ def make_candidate(text: Text, run: Run | None = None, **fields: Any) -> Candida
             **fields,
         }
     )
+
+
+def make_items(language: Language, count: int = 1, *, texts: list[Text] | None = None) -> list[Item]:
+    """A round of new texts, each with one candidate, put before people."""
+    texts = texts or [make_text(language) for _ in range(count)]
+    run = make_run(language)
+    round_ = Round.objects.create(language=language, number=language.rounds.count() + 1)
+    Selection.objects.bulk_create(
+        Selection(round=round_, text=text, rank=rank, cluster=0, candidate_ids=[make_candidate(text, run).pk])
+        for rank, text in enumerate(texts, 1)
+    )
+    queues.open_items(round_)
+    return list(round_.items.order_by("slots__order").distinct())
+
+
+def accepting(instruction: str = "Describe a market day in the town.", **fields: Any) -> Submission:
+    """A submission that accepts, with 4 everywhere."""
+    ratings = dict.fromkeys(("rating_alignment", "rating_instruction", "rating_text", "overall"), 4)
+    return Submission(
+        **{
+            "id": uuid.uuid4(), "decision": Decision.ACCEPT, "candidate": None, "instruction": instruction,
+            **ratings, **fields,
+        }
+    )  # fmt: skip
+
+
+def rejecting(reason: str = "It is a menu.", **fields: Any) -> Submission:
+    return Submission(
+        **{
+            "id": uuid.uuid4(), "decision": Decision.REJECT, "candidate": None, "instruction": "", "reason": reason,
+            **fields,
+        }
+    )  # fmt: skip

@@ -1,0 +1,242 @@
+"""Decides who reviews what next. Slots, leases, skips and expiry live here; what a review does is in reviewing.py.
+
+The schema forbids over-assignment: an item has one slot row per review it wants. The database's clock judges leases.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, TextChoices
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from psycopg.errors import DeadlockDetected, UniqueViolation
+
+from annotation.models import Item, Pair, PairState, Review, Skip, Slot, SlotState
+from generation.models import Round
+from xinstruct_site.people.models import Event, EventKind, Language, User
+
+BATCH = 500
+TAKEABLE = Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=Now())
+CLAIM_LOCK = 0x5107  # first half of the advisory lock's key; the person is the second
+
+
+class EmptyReason(TextChoices):
+    ALL_DONE = "all_done", _("Everything in this language is done.")
+    ALL_HELD = "all_held", _("Others are working on everything that is left.")
+    NOTHING_YET = "nothing_yet", _("There is nothing to review in this language yet.")
+    ONLY_YOURS = "only_yours", _("What is left waits for others: you have reviewed or skipped it.")
+
+
+class QueueEmpty(Exception):
+    """There is nothing for this person now; `frees_at` says when something may be, where that is known."""
+
+    def __init__(self, reason: EmptyReason, frees_at: dt.datetime | None = None) -> None:
+        super().__init__(str(reason.label))
+        self.reason = reason
+        self.frees_at = frees_at
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A person's reviews in a language, and how far the language is."""
+
+    today: int
+    week: int
+    total: int
+    language_accepted: int
+    goal: int
+
+
+def lease() -> dt.timedelta:
+    return dt.timedelta(minutes=settings.LEASE_MINUTES)
+
+
+def open_items(round: Round) -> int:
+    """Make items and slots of what the round selected. Returns how many items are new; called again, none are."""
+    with transaction.atomic():
+        # One caller at a time per round; the policy is read once, so that all items of a call share it.
+        round = Round.objects.select_for_update(no_key=True, of=("self",)).select_related("language").get(pk=round.pk)
+        language = round.language
+        has_item = Item.objects.filter(round=round, text=OuterRef("text"))
+        selections = list(round.selections.filter(~Exists(has_item), text__withdrawn_at=None).order_by("rank"))
+        for start in range(0, len(selections), BATCH):
+            batch = selections[start : start + BATCH]
+            items = Item.objects.bulk_create(
+                Item(
+                    language=language,
+                    text_id=selection.text_id,
+                    round=round,
+                    candidate_ids=selection.candidate_ids,
+                    overlap=language.overlap,
+                    quorum=language.quorum,
+                    policy_version=language.policy_version,
+                )
+                for selection in batch
+            )
+            Slot.objects.bulk_create(
+                Slot(item=item, language=language, number=number, order=selection.rank)
+                for item, selection in zip(items, batch, strict=True)
+                for number in range(1, language.overlap + 1)
+            )
+    return len(selections)
+
+
+# The person's own slot, lease running or not, as long as nobody took it over.
+OWN = """
+    UPDATE annotation_slot
+       SET lease_expires_at = statement_timestamp() + %(lease)s
+     WHERE id = (
+        SELECT id FROM annotation_slot
+         WHERE holder_id = %(user)s AND state = 'held' AND language_id = %(language)s
+         ORDER BY lease_expires_at > statement_timestamp() DESC, claimed_at DESC
+         LIMIT 1
+           FOR UPDATE)
+    RETURNING id
+"""
+# A slot that ran out is judged free here and nowhere else. Where the row changes between snapshot and lock, PostgreSQL
+# looks at the conditions again, so two people never get the same one.
+NEXT = """
+    UPDATE annotation_slot
+       SET state = 'held', holder_id = %(user)s, claimed_at = statement_timestamp(),
+           lease_expires_at = statement_timestamp() + %(lease)s
+     WHERE id = (
+        SELECT slot.id FROM annotation_slot AS slot
+         WHERE slot.language_id = %(language)s AND slot.state IN ('free', 'held')
+           AND (slot.state = 'free' OR slot.lease_expires_at < statement_timestamp())
+           AND NOT EXISTS (SELECT FROM annotation_slot AS own
+                            WHERE own.item_id = slot.item_id AND own.holder_id = %(user)s)
+           AND NOT EXISTS (SELECT FROM annotation_skip AS skip
+                            WHERE skip.item_id = slot.item_id AND skip.user_id = %(user)s)
+           AND NOT EXISTS (SELECT FROM annotation_review AS review
+                            WHERE review.item_id = slot.item_id AND review.reviewer_id = %(user)s
+                              AND review.withdrawn_at IS NULL)
+         ORDER BY slot.priority, slot."order", slot.id
+         LIMIT 1
+           FOR UPDATE OF slot {how})
+    RETURNING id
+"""
+NEXT_UNLOCKED = NEXT.format(how="SKIP LOCKED")
+NEXT_IN_TURN = NEXT.format(how="")
+
+
+def claim_next(user: User, language: Language) -> Slot:
+    """The slot this person works on next: the one they hold, or else the first free one that they may take.
+
+    Whether they may review in the language is the view's business.
+
+    Raises:
+        QueueEmpty: there is none, and why.
+    """
+    while True:
+        if slot := _claim(user, language):
+            return slot
+        # Nobody is sent away while a slot is free: where the reason cannot be given, one has come free meanwhile.
+        if empty := _why_empty(user, language):
+            raise empty
+
+
+def _claim(user: User, language: Language) -> Slot | None:
+    params = {"user": user.pk, "language": language.pk, "lease": lease()}
+    try:
+        with transaction.atomic():
+            one_claim_at_a_time(user)  # two tabs of one person get the same slot
+            if slot := _update_one(OWN, params):
+                return slot
+            # Rows that others hold locked this instant are passed over first and waited for second: waiting always
+            # would queue everybody up behind the first row, never waiting would send people away from free slots.
+            slot = _update_one(NEXT_UNLOCKED, params) or _update_one(NEXT_IN_TURN, params)
+            if slot:
+                Event.record(EventKind.ITEM_CLAIMED, slot.item, actor=user, language=language, slot=slot.pk)
+            return slot
+    except (IntegrityError, OperationalError) as exc:
+        if isinstance(exc.__cause__, UniqueViolation | DeadlockDetected):
+            return None  # lost to another request of the same person: look again
+        raise
+
+
+def one_claim_at_a_time(user: User) -> None:
+    """Until the transaction ends, no other request gives this person a slot."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [CLAIM_LOCK, user.pk % 2**31])
+
+
+def _update_one(sql: str, params: dict[str, Any]) -> Slot | None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        row = cursor.fetchone()
+    return Slot.objects.select_related("item__text", "item__language", "language").get(pk=row[0]) if row else None
+
+
+def _open_slots(language: Language) -> QuerySet[Slot]:
+    return Slot.objects.filter(language=language, state__in=[SlotState.FREE, SlotState.HELD])
+
+
+def open_to(user: User, language: Language) -> QuerySet[Slot]:
+    """Open slots of items that this person has not held, done or skipped."""
+    of_item = {"item": OuterRef("item")}
+    return _open_slots(language).filter(
+        ~Exists(Slot.objects.filter(**of_item, holder=user)),
+        ~Exists(Skip.objects.filter(**of_item, user=user)),
+        ~Exists(Review.objects.standing().filter(**of_item, reviewer=user)),
+    )
+
+
+def waiting(user: User, language: Language) -> int:
+    """How many items wait for this person now, the ones they hold included."""
+    mine = _open_slots(language).filter(holder=user, state=SlotState.HELD)
+    free = open_to(user, language).filter(TAKEABLE)
+    return mine.count() + free.aggregate(n=Count("item", distinct=True))["n"]
+
+
+def _why_empty(user: User, language: Language) -> QueueEmpty | None:
+    """Why this person gets nothing; None where they might now."""
+    found = open_to(user, language).aggregate(takeable=Count("pk", filter=TAKEABLE), frees_at=Min("lease_expires_at"))
+    if found["takeable"]:
+        return None
+    if found["frees_at"]:
+        return QueueEmpty(EmptyReason.ALL_HELD, found["frees_at"])
+    if _open_slots(language).filter(holder=user, state=SlotState.HELD).exists():
+        return None
+    if _open_slots(language).exists():
+        return QueueEmpty(EmptyReason.ONLY_YOURS)
+    if Item.objects.filter(language=language).exists():
+        return QueueEmpty(EmptyReason.ALL_DONE)
+    return QueueEmpty(EmptyReason.NOTHING_YET)
+
+
+def renew(slot: Slot) -> bool:
+    """Start the holder's lease anew, even one that ran out. False when the slot is no longer theirs."""
+    return bool(
+        Slot.objects.filter(pk=slot.pk, holder_id=slot.holder_id, state=SlotState.HELD).update(
+            lease_expires_at=Now() + lease()
+        )
+    )
+
+
+def skip(user: User, item: Item, reason: str = "") -> None:
+    """Pass on an item: it goes to others and does not come back to this person. What they typed stays."""
+    with transaction.atomic():
+        _skip, is_new = Skip.objects.get_or_create(item=item, user=user, defaults={"reason": reason})
+        item.slots.filter(holder=user, state=SlotState.HELD).update(
+            state=SlotState.FREE, holder=None, lease_expires_at=None, claimed_at=None
+        )
+        if is_new:
+            Event.record(EventKind.ITEM_SKIPPED, item, actor=user, language=item.language)
+
+
+def progress(user: User, language: Language) -> Progress:
+    """Reviews of today, of this week (from Monday) and of all time; accepted pairs of the language and its goal."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    monday = midnight - dt.timedelta(days=midnight.weekday())
+    mine = Review.objects.standing().filter(reviewer=user, item__language=language)
+    counts = mine.aggregate(
+        today=Count("pk", filter=Q(submitted_at__gte=midnight)),
+        week=Count("pk", filter=Q(submitted_at__gte=monday)),
+        total=Count("pk"),
+    )
+    accepted = Pair.objects.current().filter(state=PairState.ACCEPTED, item__language=language).count()
+    return Progress(**counts, language_accepted=accepted, goal=language.goal)

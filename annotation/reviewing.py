@@ -1,0 +1,345 @@
+"""Takes in what a person decides on an item: autosaves, submits and second thoughts. Claims are in queues.py.
+
+Every change locks the item's row first, then its slots. Nothing here touches Redis. Text is stored as it was typed.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation import queues, verdicts
+from annotation.agreement import trimmed
+from annotation.models import Autosave, Decision, Flag, Item, ItemState, Review, Slot, SlotState
+from generation.models import Candidate, Release, ReleaseState
+from xinstruct_site.people.models import ContributorAgreement, Event, EventKind, User
+
+RATINGS = ("rating_alignment", "rating_instruction", "rating_text", "overall")
+MOST_SECONDS = 24 * 3600
+
+
+class ReviewError(Exception):
+    """A review cannot be taken as it is. The message is for the person who wrote it."""
+
+
+class InvalidReview(ReviewError):
+    """Breaks the rules of a review; `errors` says which field and why."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = errors
+
+
+class AlreadyReviewed(ReviewError):
+    """This person's review of the item stands already."""
+
+    def __init__(self) -> None:
+        super().__init__(_("You have reviewed this item already. Withdraw that review to decide anew."))
+
+
+class UnknownSubmission(ReviewError):
+    """The submission's id is taken by something that is not this person's submission on this item."""
+
+    def __init__(self) -> None:
+        super().__init__(_("This form cannot be submitted any more. Reload the page; what you typed is kept."))
+
+
+class NoAgreement(ReviewError):
+    """Nobody contributes without having accepted the contributor agreement."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Please accept the contributor agreement first."))
+
+
+class TooLate(ReviewError):
+    """What the review led to is in a release."""
+
+    def __init__(self) -> None:
+        super().__init__(_("This item is part of a release, so its reviews stand."))
+
+
+class StaleAutosave(Exception):
+    """Somebody (the same person elsewhere, most often) saved a newer version: `current`."""
+
+    def __init__(self, current: Autosave) -> None:
+        super().__init__(_("A newer version of your work on this item was saved elsewhere."))
+        self.current = current
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What the page sends. `candidate` is what the person started from; empty where the wording is their own."""
+
+    id: uuid.UUID
+    decision: str
+    candidate: Candidate | None
+    instruction: str
+    input: str = ""
+    response_edit: str | None = None
+    spans: list[dict[str, Any]] = field(default_factory=list)
+    rating_alignment: int | None = None
+    rating_instruction: int | None = None
+    rating_text: int | None = None
+    overall: int | None = None
+    flags: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
+    shown_at: dt.datetime = field(default_factory=timezone.now)
+    active_seconds: int = 0
+    interface_language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The stored review; whether it counts towards the verdict (else it is an extra); whether it was there before."""
+
+    review: Review
+    counted: bool
+    replayed: bool
+
+
+def submit(user: User, item: Item, submission: Submission) -> Outcome:
+    """Store a person's decision and settle the item. The same submission again gets the stored outcome.
+
+    It counts where the person still holds a slot of the open item, be it under a lease that ran out. Where somebody
+    took the slot over or the item was decided meanwhile, it is kept whole as an extra.
+
+    Raises:
+        ReviewError: invalid, a second one by the same person, an id that is not theirs, or no agreement. Nothing is
+            stored, and what they typed stays in their autosave.
+    """
+    try:
+        with transaction.atomic():
+            return _submit(user, item, submission)
+    except IntegrityError as exc:
+        # The id was used on another item between our look and our insert: an id is good for one submission.
+        if Review.objects.filter(pk=submission.id).exists():
+            raise UnknownSubmission from exc
+        raise
+
+
+def _submit(user: User, item: Item, submission: Submission) -> Outcome:
+    item = _locked(item)
+    if stored := Review.objects.filter(pk=submission.id).first():
+        if (stored.reviewer_id, stored.item_id) != (user.pk, item.pk):
+            raise UnknownSubmission
+        return Outcome(stored, counted=stored.slot_id is not None, replayed=True)
+    submission = checked(submission, item)
+    if item.reviews.standing().filter(reviewer=user, review_pass=1).exists():
+        raise AlreadyReviewed
+    agreement = ContributorAgreement.objects.filter(acceptances__user=user).order_by("-version").first()
+    if agreement is None:
+        raise NoAgreement
+    slot = None
+    if item.state == ItemState.OPEN:
+        # Locked, so that nobody takes an expired lease over between here and the commit.
+        slot = item.slots.select_for_update().filter(holder=user, state=SlotState.HELD).first()
+    review = Review.objects.create(
+        id=submission.id,
+        item=item,
+        slot=slot,
+        reviewer=user,
+        decision=submission.decision,
+        candidate=submission.candidate,
+        instruction=submission.instruction,
+        input=submission.input,
+        response_edit=submission.response_edit,
+        spans=submission.spans,
+        flags=submission.flags,
+        reason=submission.reason,
+        shown_at=submission.shown_at,
+        active_seconds=submission.active_seconds,
+        interface_language=submission.interface_language,
+        guidelines_version=item.language.guidelines_version,
+        agreement=agreement,
+        **{name: getattr(submission, name) for name in RATINGS},
+    )
+    Event.record(
+        EventKind.REVIEW_SUBMITTED,
+        item,
+        actor=user,
+        language=item.language,
+        review=str(review.pk),
+        decision=review.decision,
+        counted=slot is not None,
+    )
+    Autosave.objects.filter(item=item, user=user).delete()
+    if slot is not None:
+        Slot.objects.filter(pk=slot.pk).update(state=SlotState.DONE, lease_expires_at=None)
+        verdicts.settle(item, actor=user)
+    return Outcome(review, counted=slot is not None, replayed=False)
+
+
+def autosave(user: User, item: Item, *, version: int, data: dict[str, Any]) -> Autosave:
+    """Keep a person's unsent work, and their lease alive. `version` is the one they last knew, 0 before the first.
+
+    Sending the same data again is no conflict: the answer to the first time may have been lost on the way.
+
+    Raises:
+        StaleAutosave: a newer version is there; nothing was changed.
+        AlreadyReviewed: their review stands, so a late autosave must not bring unsent work back to life.
+        InvalidReview: text that cannot be stored.
+    """
+    _refuse_unstorable(data)
+    with transaction.atomic():
+        item = _locked(item)  # so that a submit is either over or yet to come
+        if item.reviews.standing().filter(reviewer=user).exists():
+            raise AlreadyReviewed
+        saved, is_new = Autosave.objects.select_for_update().get_or_create(
+            item=item, user=user, defaults={"version": version + 1, "data": data}
+        )
+        if not is_new and saved.version != version:
+            if saved.data != data:
+                raise StaleAutosave(saved)
+        elif not is_new:
+            saved.version, saved.data, saved.saved_at = version + 1, data, timezone.now()
+            saved.save()
+        if slot := item.slots.filter(holder=user, state=SlotState.HELD).first():
+            queues.renew(slot)
+    return saved
+
+
+def withdraw(user: User, review: Review) -> None:
+    """Undo one's own review: its slot comes back to the person under a new lease, and the verdict is reached anew.
+
+    Raises:
+        ReviewError: somebody else's review, or one whose pair is in a release.
+    """
+    with transaction.atomic():
+        queues.one_claim_at_a_time(user)
+        item = _locked(review.item)
+        if review.reviewer_id != user.pk:
+            raise UnknownSubmission
+        if _is_released(item):
+            raise TooLate
+        if not Review.objects.standing().filter(pk=review.pk).update(withdrawn_at=timezone.now()):
+            return
+        Event.record(EventKind.REVIEW_WITHDRAWN, item, actor=user, language=item.language, review=str(review.pk))
+        if review.slot_id and item.state != ItemState.WITHDRAWN:
+            verdicts.reopen(item)
+            Slot.objects.filter(pk=review.slot_id, state=SlotState.DONE, holder=user).update(
+                state=SlotState.HELD, lease_expires_at=Now() + queues.lease(), claimed_at=Now()
+            )
+            verdicts.settle(item, actor=user)
+    review.refresh_from_db()
+
+
+def _locked(item: Item) -> Item:
+    """The item as it is now, its row locked until the transaction ends. Inserts that point at it need not wait."""
+    items = Item.objects.select_for_update(no_key=True, of=("self",)).select_related("text", "language")
+    return items.get(pk=item.pk)
+
+
+def _is_released(item: Item) -> bool:
+    pairs = list(item.pairs.values_list("public_id", flat=True))
+    gone = [ReleaseState.FAILED, ReleaseState.WITHDRAWN]
+    return Release.objects.exclude(state__in=gone).filter(rows__pair_public_id__in=pairs).exists()
+
+
+# The rules of a review
+
+
+def checked(submission: Submission, item: Item) -> Submission:
+    """The submission with its spans and edit in the one form they have, where it keeps the rules.
+
+    Raises:
+        InvalidReview: with a message per field.
+    """
+    _refuse_unstorable(
+        {
+            "instruction": submission.instruction,
+            "input": submission.input,
+            "response_edit": submission.response_edit,
+            "flags": submission.flags,
+            "reason": submission.reason,
+        }
+    )
+    errors: dict[str, str] = {}
+    for name in RATINGS:
+        value = getattr(submission, name)
+        if value is not None and value not in range(1, 6):
+            errors[name] = _("Ratings go from 1 to 5.")
+    if submission.decision == Decision.ACCEPT:
+        errors |= {name: _("Choose 1 to 5.") for name in RATINGS if getattr(submission, name) is None}
+        if not submission.instruction.strip():
+            errors["instruction"] = _("An accepted item needs an instruction.")
+        if submission.overall in {1, 2}:
+            errors["overall"] = _("Accepting takes an overall rating of 3 to 5.")
+    elif submission.decision == Decision.REJECT:
+        if not submission.reason.strip():
+            errors["reason"] = _("Say in a few words why it is rejected.")
+        if submission.overall in {4, 5}:
+            errors["overall"] = _("An item rated 4 or 5 cannot be rejected.")
+    else:
+        errors["decision"] = _("Accept or reject.")
+    if submission.candidate and submission.candidate.text_id != item.text_id:
+        errors["candidate"] = _("This instruction was drafted for another text.")
+    if unknown := submission.flags.keys() - set(Flag.values):
+        errors["flags"] = _("There is no flag “%(flag)s”.") % {"flag": sorted(unknown)[0]}
+    if submission.response_edit is not None and not submission.response_edit.strip():
+        errors["response_edit"] = _("The response cannot be empty.")
+    if problem := spans_problem(submission.spans, item.text.body):
+        errors["spans"] = problem
+    if errors:
+        raise InvalidReview(errors)
+    body = item.text.body
+    spans = [{key: span[key] for key in ("start", "end", "quote")} for span in submission.spans]
+    if [(span["start"], span["end"]) for span in spans] == [(0, len(body))]:
+        spans = []  # all of it, which is said by saying nothing
+    edit = submission.response_edit
+    if edit is not None and not spans and trimmed(edit) == trimmed(body):
+        edit = None  # an edit that changes nothing is none
+    return replace(
+        submission,
+        spans=spans,
+        response_edit=edit,
+        active_seconds=min(max(submission.active_seconds, 0), MOST_SECONDS),
+        interface_language=submission.interface_language[:10],
+    )
+
+
+def spans_problem(spans: Any, body: str) -> str:
+    """What is wrong with the kept parts of a body, in words; empty where they are ordered, apart and quoted rightly."""
+    end_before = 0
+    if not isinstance(spans, list):
+        return _("The kept parts of the text could not be read.")
+    for span in spans:
+        if not isinstance(span, dict) or type(span.get("start")) is not int or type(span.get("end")) is not int:
+            return _("The kept parts of the text could not be read.")
+        start, end = span["start"], span["end"]
+        if not 0 <= start < end <= len(body):
+            return _("A kept part lies outside the text.")
+        if start < end_before:
+            return _("The kept parts of the text overlap or are out of order.")
+        if span.get("quote") != body[start:end]:
+            return _("A kept part does not say what the text says there.")
+        end_before = end
+    return ""
+
+
+def _refuse_unstorable(data: dict[str, Any]) -> None:
+    """PostgreSQL holds every character but NUL, and UTF-8 every one but lone surrogates."""
+    message = _("This contains a character that cannot be stored (NUL, or half of a surrogate pair). Please remove it.")
+    if errors := {name: message for name, value in data.items() if any(map(_is_unstorable, _strings(value)))}:
+        raise InvalidReview(errors)
+
+
+def _is_unstorable(text: str) -> bool:
+    return "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _strings(inner)

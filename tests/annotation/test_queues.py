@@ -1,0 +1,262 @@
+"""Who gets what next: order, leases, skips, and what an empty queue says."""
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from annotation import queues, reviewing
+from annotation.models import Autosave, ItemState, Slot, SlotState
+from annotation.queues import EmptyReason, QueueEmpty
+from generation.models import Selection
+from tests.factories import accepting, make_items, make_text, make_user, rejecting
+from xinstruct_site.people.models import Event, EventKind
+
+pytestmark = pytest.mark.django_db
+
+
+def expire(slot: Slot) -> None:
+    Slot.objects.filter(pk=slot.pk).update(lease_expires_at=timezone.now() - dt.timedelta(seconds=1))
+
+
+def why_empty(user, language) -> QueueEmpty:
+    with pytest.raises(QueueEmpty) as caught:
+        queues.claim_next(user, language)
+    return caught.value
+
+
+@pytest.fixture
+def omar(urdu):
+    return make_user("omar@example.org", urdu)
+
+
+# Opening
+
+
+def test_open_items_copies_the_policy_and_makes_one_slot_per_review(urdu):
+    item = make_items(urdu)[0]
+
+    assert (item.overlap, item.quorum, item.policy_version) == (2, 2, 1)
+    assert list(item.slots.values_list("number", "state")) == [(1, SlotState.FREE), (2, SlotState.FREE)]
+
+
+def test_open_items_again_adds_only_what_the_round_has_gained(urdu):
+    first = make_items(urdu, 2)[0]
+    Selection.objects.create(round=first.round, text=make_text(urdu), rank=3, cluster=0, candidate_ids=[])
+
+    assert queues.open_items(first.round) == 1
+    assert queues.open_items(first.round) == 0
+    assert Slot.objects.count() == 6
+
+
+def test_open_items_leaves_out_withdrawn_texts(urdu):
+    text = make_text(urdu, withdrawn_at=timezone.now())
+
+    assert make_items(urdu, texts=[text]) == []
+
+
+def test_changed_policy_does_not_touch_open_items(urdu):
+    item = make_items(urdu)[0]
+    urdu.overlap, urdu.quorum = 1, 1
+    urdu.save()
+    queues.open_items(item.round)
+    item.refresh_from_db()
+
+    assert item.overlap == 2
+
+
+# Claiming
+
+
+def test_items_come_in_the_order_of_the_selection(aino, finnish):
+    items = make_items(finnish, 3)
+    got = []
+    for _ in items:
+        slot = queues.claim_next(aino, finnish)
+        got.append(slot.item)
+        reviewing.submit(aino, slot.item, accepting())
+
+    assert got == items
+
+
+def test_own_slot_comes_back_first_and_its_lease_starts_anew(aino, finnish):
+    make_items(finnish, 2)
+    first = queues.claim_next(aino, finnish)
+    Slot.objects.filter(pk=first.pk).update(lease_expires_at=timezone.now() + dt.timedelta(seconds=5))
+    again = queues.claim_next(aino, finnish)
+
+    assert again.pk == first.pk
+    assert again.lease_expires_at > timezone.now() + dt.timedelta(minutes=5)
+    assert Event.objects.filter(kind=EventKind.ITEM_CLAIMED).count() == 1
+
+
+def test_own_slot_comes_back_even_when_its_lease_ran_out(aino, finnish):
+    make_items(finnish)
+    first = queues.claim_next(aino, finnish)
+    expire(first)
+
+    assert queues.claim_next(aino, finnish).pk == first.pk
+
+
+def test_two_people_get_two_slots_of_the_same_item(zara, omar, urdu):
+    make_items(urdu, 2)
+    one, other = queues.claim_next(zara, urdu), queues.claim_next(omar, urdu)
+
+    assert one.item == other.item
+    assert one.pk != other.pk
+
+
+def test_nobody_gets_an_item_twice(zara, urdu):
+    make_items(urdu, 1)
+    item = queues.claim_next(zara, urdu).item
+    reviewing.submit(zara, item, accepting())
+
+    assert why_empty(zara, urdu).reason == EmptyReason.ONLY_YOURS
+
+
+def test_expired_slot_goes_to_the_next_person_and_the_text_typed_stays(aino, finnish):
+    other = make_user(language=finnish)
+    make_items(finnish)
+    slot = queues.claim_next(aino, finnish)
+    reviewing.autosave(aino, slot.item, version=0, data={"instruction": "kesken"})
+    expire(slot)
+    taken = queues.claim_next(other, finnish)
+
+    assert (taken.pk, taken.holder) == (slot.pk, other)
+    assert Autosave.objects.get(user=aino).data == {"instruction": "kesken"}
+    assert why_empty(aino, finnish).reason == EmptyReason.ALL_HELD
+
+
+def test_item_that_lacks_one_review_goes_before_fresh_ones(zara, omar, urdu):
+    first, second = make_items(urdu, 2)
+    Slot.objects.filter(item=second).update(priority=90)
+    slot = queues.claim_next(zara, urdu)
+    assert slot.item == second
+    Slot.objects.filter(item=second).update(priority=200)
+    reviewing.submit(zara, second, accepting())
+
+    assert queues.claim_next(omar, urdu).item == second
+
+
+def test_tie_break_goes_before_everything(zara, omar, urdu):
+    third = make_user(language=urdu)
+    item = make_items(urdu)[0]
+    for user, words in ((zara, "Describe the market."), (omar, "Say what is sold.")):
+        queues.claim_next(user, urdu)
+        reviewing.submit(user, item, accepting(words))
+    make_items(urdu, 2)
+    Slot.objects.exclude(item=item).update(priority=20)
+    slot = queues.claim_next(third, urdu)
+
+    assert (slot.item, slot.number) == (item, 3)
+    assert [w["instruction"] for w in slot.wordings] == ["Describe the market.", "Say what is sold."]
+
+
+def test_languages_do_not_mix(zara, finnish, urdu):
+    make_items(finnish)
+
+    assert why_empty(zara, urdu).reason == EmptyReason.NOTHING_YET
+
+
+# Leases
+
+
+def test_renewing_keeps_a_lease_and_a_lost_one_stays_lost(aino, finnish):
+    other = make_user(language=finnish)
+    make_items(finnish)
+    slot = queues.claim_next(aino, finnish)
+    expire(slot)
+
+    assert queues.renew(slot)
+    assert Slot.objects.get().lease_expires_at > timezone.now()
+
+    expire(slot)
+    queues.claim_next(other, finnish)
+
+    assert not queues.renew(slot)
+
+
+# Skipping
+
+
+def test_skipped_item_goes_to_others_and_not_back(aino, finnish):
+    other = make_user(language=finnish)
+    first, second = make_items(finnish, 2)
+    queues.claim_next(aino, finnish)
+    reviewing.autosave(aino, first, version=0, data={"instruction": "kesken"})
+    queues.skip(aino, first, "too technical")
+    queues.skip(aino, first)
+
+    assert queues.claim_next(aino, finnish).item == second
+    assert queues.claim_next(other, finnish).item == first
+    assert first.skips.get().reason == "too technical"
+    assert Autosave.objects.filter(user=aino).exists()
+
+
+def test_skipping_what_somebody_else_took_over_leaves_it_with_them(aino, finnish):
+    other = make_user(language=finnish)
+    item = make_items(finnish)[0]
+    expire(queues.claim_next(aino, finnish))
+    queues.claim_next(other, finnish)
+    queues.skip(aino, item)
+
+    assert Slot.objects.get().holder == other
+
+
+# Empty
+
+
+def test_empty_queue_says_that_there_is_nothing_yet(aino, finnish):
+    assert why_empty(aino, finnish).reason == EmptyReason.NOTHING_YET
+
+
+def test_empty_queue_says_when_what_others_hold_may_free(aino, finnish):
+    make_items(finnish)
+    slot = queues.claim_next(make_user(language=finnish), finnish)
+    empty = why_empty(aino, finnish)
+
+    assert (empty.reason, empty.frees_at) == (EmptyReason.ALL_HELD, slot.lease_expires_at)
+
+
+def test_empty_queue_says_that_all_is_done(aino, finnish):
+    other = make_user(language=finnish)
+    item = make_items(finnish)[0]
+    queues.claim_next(aino, finnish)
+    reviewing.submit(aino, item, rejecting())
+
+    assert why_empty(other, finnish).reason == EmptyReason.ALL_DONE
+    assert Slot.objects.get().state == SlotState.DONE
+    item.refresh_from_db()
+    assert item.state == ItemState.REJECTED
+
+
+def test_empty_queue_says_that_the_rest_waits_for_others(aino, finnish):
+    item = make_items(finnish)[0]
+    queues.skip(aino, item)
+
+    assert why_empty(aino, finnish).reason == EmptyReason.ONLY_YOURS
+
+
+# Numbers
+
+
+def test_waiting_counts_items_that_this_person_may_review(zara, omar, urdu):
+    first, _, third = make_items(urdu, 3)
+    queues.claim_next(zara, urdu)
+    queues.skip(omar, first)
+
+    assert (queues.waiting(zara, urdu), queues.waiting(omar, urdu)) == (3, 2)
+
+
+def test_progress_counts_today_this_week_and_all_time(aino, finnish):
+    long_ago = timezone.now() - dt.timedelta(days=40)
+    for n in range(3):
+        item = make_items(finnish)[0]
+        queues.claim_next(aino, finnish)
+        outcome = reviewing.submit(aino, item, accepting() if n else rejecting())
+        if n == 1:
+            type(outcome.review).objects.filter(pk=outcome.review.pk).update(submitted_at=long_ago)
+    shown = queues.progress(aino, finnish)
+
+    assert (shown.today, shown.week, shown.total) == (2, 2, 3)
+    assert (shown.language_accepted, shown.goal) == (2, finnish.goal)
