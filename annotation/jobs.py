@@ -1,0 +1,57 @@
+"""What queue workers run for this app: ids in, nothing out. Safe to run twice and after a killed worker."""
+
+import logging
+
+import django_rq
+
+from annotation import exports, queues
+from generation import curation, queueing
+from generation.models import Release, ReleaseState
+from xinstruct_site.people.models import Language, User
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "cpu"
+
+
+def build_release(release_id: int) -> None:
+    """Freeze an open release."""
+    release = Release.objects.filter(pk=release_id).first()
+    if release is None:
+        logger.info("release %s is gone: nothing to build", release_id)
+        return
+    try:
+        exports.freeze(release)
+    except exports.ReleaseError as exc:  # on the release's row already, where people look
+        logger.warning("release %s: %s", release_id, exc)
+
+
+def ring_select(language: Language, count: int, user: User) -> None:
+    """Ask for a round of `count` texts. Asked twice while the first waits, it is made once."""
+    newest = language.rounds.order_by("-number").first()
+    django_rq.get_queue(QUEUE).enqueue(
+        select_and_open, language.pk, count, newest.number if newest else 0, user.pk,
+        job_id=f"select-{language.pk}", result_ttl=0, failure_ttl=24 * 3600,
+    )  # fmt: skip
+
+
+def select_and_open(language_id: int, count: int, after: int, user_id: int | None = None) -> None:
+    """Close the round that follows number `after`, and put its texts before people. Run again, it adds nothing."""
+    language = Language.objects.filter(pk=language_id).first()
+    if language is None:
+        logger.info("language %s is gone: nothing to select", language_id)
+        return
+    made = language.rounds.filter(number=after + 1).first()
+    try:
+        user = User.objects.filter(pk=user_id).first() if user_id else None
+        made = made or curation.select(language, target=count, new_round=True, created_by=user)
+    except curation.CurationError as exc:
+        logger.warning("selection for language %s: %s", language_id, exc)
+        return
+    logger.info("round %d of %s: %d new items", made.number, language.code, queues.open_items(made))
+
+
+def ring_again() -> int:
+    """Periodic: queue releases again that wait without a job. Freezing one that is being frozen only waits for it."""
+    building = Release.objects.filter(state=ReleaseState.BUILDING)
+    return queueing.ring_again(build_release, building, Release.objects.none(), QUEUE)

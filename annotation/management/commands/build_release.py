@@ -1,0 +1,45 @@
+"""`manage.py build_release NAME --language CODE...`: freezes accepted pairs under a name."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from annotation import exports
+from generation.management.reading import demand_language
+from generation.models import Release, ReleaseState
+
+
+class Command(BaseCommand):
+    help = (
+        "Freeze the accepted pairs of the languages as a release: hashed and immutable. The same name and content "
+        "again changes nothing; other content needs another name."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--language", required=True, nargs="+", action="extend", metavar="CODE")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        languages = list({language.pk: language for language in map(demand_language, options["language"])}.values())
+        name = options["name"]
+        stood = Release.objects.filter(name=name, state=ReleaseState.READY).exists()
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(f"freezing {name}", total=None)
+            try:
+                release = exports.build_release(
+                    name, languages, on_progress=lambda done, total: bar.update(task, completed=done, total=total)
+                )
+            except exports.ReleaseError as exc:
+                raise CommandError(str(exc)) from exc
+        table = Table("language", "pairs")
+        table.columns[1].justify = "right"
+        for code, count in release.counts.items():
+            table.add_row(code, f"{count:,}")
+        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        said = "stands already with this content; nothing changed" if stood else "is ready"
+        console.print(f"Release {name} {said}")
+        console.print(table)
+        console.print(f"sha256 {release.sha256}", soft_wrap=True)

@@ -1,0 +1,48 @@
+"""`manage.py select`: a round of texts, spread over what they are about, and its items before people."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from annotation import queues
+from annotation.models import ItemState
+from generation import curation
+from generation.management.reading import demand_language
+
+
+class Command(BaseCommand):
+    help = (
+        "Select texts with scored drafts and put them before annotators. --count is the size of the round, not an "
+        "increment: called again, it changes nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--language", required=True, metavar="CODE")
+        parser.add_argument("--count", required=True, type=int, metavar="N", help="texts in the round")
+        parser.add_argument("--new-round", action="store_true", help="the next round, from texts not selected yet")
+        parser.add_argument("--seed", type=int, default=0, help="of the clustering (default: 0)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        language = demand_language(options["language"])
+        if options["count"] < 1:
+            raise CommandError("--count takes a number from 1 up", returncode=2)
+        with Console(stderr=True).status(f"{language.code}: clustering and selecting"):
+            try:
+                round = curation.select(
+                    language, target=options["count"], seed=options["seed"], new_round=options["new_round"]
+                )
+            except curation.CurationError as exc:
+                raise CommandError(str(exc)) from exc
+            opened = queues.open_items(round)
+        table = Table(show_header=False)
+        table.add_column()
+        table.add_column(justify="right")
+        table.add_row("texts in the round", str(round.selections.count()))
+        table.add_row("new items", str(opened))
+        table.add_row("items waiting for reviews", str(round.items.filter(state=ItemState.OPEN).count()))
+        table.add_row("reviews per item", f"{language.overlap}, {language.quorum} must agree")
+        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        console.print(f"{language.name} ({language.code}), round {round.number}")
+        console.print(table)
