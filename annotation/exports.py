@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from itertools import islice
@@ -128,27 +128,28 @@ def _write_rows(release: Release, on_progress: OnProgress | None) -> None:
     pairs = _pairs(languages)
     total, digest = pairs.count(), hashlib.sha256()
     about = _About()
-    rows = enumerate(_rows(pairs))
-    while batch := list(islice(rows, BATCH)):
-        frozen = []
-        for position, row in batch:
-            line = canonical(row)
-            digest.update(line + b"\n")
-            about.add(row)
-            frozen.append(
+    position = 0
+    with contextlib.closing(_rows(pairs)) as rows:
+        while batch := list(islice(rows, BATCH)):
+            lines = [canonical(row) for row in batch]
+            ReleaseRow.objects.bulk_create(
                 ReleaseRow(
                     release=release,
-                    position=position,
+                    position=position + n,
                     pair_public_id=row["pair"],
                     language_code=row["language"],
                     text_sha256=row["text_sha256"],
                     row=row,
                     row_sha256=hashlib.sha256(line).hexdigest(),
                 )
+                for n, (row, line) in enumerate(zip(batch, lines, strict=True))
             )
-        ReleaseRow.objects.bulk_create(frozen)
-        if on_progress:
-            on_progress(batch[-1][0] + 1, total)
+            for row, line in zip(batch, lines, strict=True):
+                digest.update(line + b"\n")
+                about.add(row)
+            position += len(batch)
+            if on_progress:
+                on_progress(position, total)
     if not about.counts:
         names = ", ".join(language.name for language in languages)
         raise NothingToRelease(_("There are no accepted pairs in %(languages)s yet.") % {"languages": names})
@@ -163,9 +164,8 @@ def _content_hash(standing: Release, languages: list[Language]) -> str:
     if standing.query != _query(languages):
         return ""
     digest = hashlib.sha256()
-    with transaction.atomic():  # the cursor on the server lives as long as its transaction
-        for row in _rows(_pairs(languages)):
-            digest.update(canonical(row) + b"\n")
+    for row in _rows(_pairs(languages)):
+        digest.update(canonical(row) + b"\n")
     return digest.hexdigest()
 
 
@@ -184,14 +184,23 @@ def _pairs(languages: Iterable[Language]) -> QuerySet[Pair]:
     )
 
 
-def _rows(pairs: QuerySet[Pair]) -> Iterator[Row]:
+def _rows(pairs: QuerySet[Pair]) -> Generator[Row, None, None]:
     """The canonical rows, a batch in memory at a time."""
-    found = pairs.iterator(chunk_size=BATCH)
-    while batch := list(islice(found, BATCH)):
-        reviews = Review.objects.in_bulk([review_id for pair in batch for review_id in pair.decided_by])
-        by_id = {str(pk): review for pk, review in reviews.items()}
-        for pair in batch:
-            yield _row(pair, [by_id[pk] for pk in pair.decided_by if pk in by_id])
+    with _streamed(pairs) as found:
+        while batch := list(islice(found, BATCH)):
+            reviews = Review.objects.in_bulk([review_id for pair in batch for review_id in pair.decided_by])
+            by_id = {str(pk): review for pk, review in reviews.items()}
+            for pair in batch:
+                yield _row(pair, [by_id[pk] for pk in pair.decided_by if pk in by_id])
+
+
+@contextlib.contextmanager
+def _streamed(rows: QuerySet[Any]) -> Iterator[Iterator[Any]]:
+    """Rows from a cursor on the server. It is closed when the block ends, however it ends: one left to the garbage
+    collector is closed after the rollback, and its error spoils whatever transaction is open then."""
+    found = rows.iterator(chunk_size=BATCH)
+    with contextlib.closing(found):  # type: ignore[type-var]
+        yield found
 
 
 def _row(pair: Pair, reviews: list[Review]) -> Row:
@@ -312,8 +321,8 @@ def export_release(
     files = _files_of(manifest, release)
     licences: set[str] = set()
     hasher, size, rows = hashlib.sha256(), 0, 0
-    with _replacing(data) as (file, was_changed):
-        for row in _verified_rows(release):
+    with _replacing(data) as (file, was_changed), contextlib.closing(_verified_rows(release)) as frozen:
+        for row in frozen:
             line = json.dumps(FORMATS[format].render(row, tag=tag), ensure_ascii=False).encode() + b"\n"
             file.write(line)
             hasher.update(line)
@@ -349,11 +358,11 @@ def export_release(
     return Exported(data, manifest, rows, changed)
 
 
-def _verified_rows(release: Release) -> Iterator[Row]:
+def _verified_rows(release: Release) -> Generator[Row, None, None]:
     """The frozen rows in order, checked against their hashes and the release's."""
     digest = hashlib.sha256()
-    with transaction.atomic():
-        for frozen in release.rows.order_by("position").iterator(chunk_size=BATCH):
+    with _streamed(release.rows.order_by("position")) as rows:
+        for frozen in rows:
             line = canonical(frozen.row)
             if hashlib.sha256(line).hexdigest() != frozen.row_sha256:
                 raise ReleaseError(

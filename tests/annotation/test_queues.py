@@ -128,7 +128,7 @@ def test_expired_slot_goes_to_the_next_person_and_the_text_typed_stays(aino, fin
 
 
 def test_item_that_lacks_one_review_goes_before_fresh_ones(zara, omar, urdu):
-    first, second = make_items(urdu, 2)
+    _, second = make_items(urdu, 2)
     Slot.objects.filter(item=second).update(priority=90)
     slot = queues.claim_next(zara, urdu)
     assert slot.item == second
@@ -241,7 +241,7 @@ def test_empty_queue_says_that_the_rest_waits_for_others(aino, finnish):
 
 
 def test_waiting_counts_items_that_this_person_may_review(zara, omar, urdu):
-    first, _, third = make_items(urdu, 3)
+    first, _, _ = make_items(urdu, 3)
     queues.claim_next(zara, urdu)
     queues.skip(omar, first)
 

@@ -84,11 +84,9 @@ def test_id_of_another_submission_is_refused_and_tells_nothing(case, zara, omar,
     sent = accepting("A secret wording.")
     review(zara, item, sent)
 
+    user, target = (omar, item) if case == "another person" else (zara, other)
     with pytest.raises(UnknownSubmission) as caught:
-        if case == "another person":
-            reviewing.submit(omar, item, accepting(id=sent.id))
-        else:
-            reviewing.submit(zara, other, accepting(id=sent.id))
+        reviewing.submit(user, target, accepting(id=sent.id))
     assert "secret" not in str(caught.value)
     assert Review.objects.count() == 1
 
@@ -290,10 +288,11 @@ def test_wordings_that_differ_ask_for_one_more_review_and_it_decides(zara, omar,
     slot = item.slots.get(number=3)
 
     assert item.state == ItemState.OPEN
+    alike = {"input": "", "response_edit": None, "spans": []}
     assert slot.wordings == [
-        {"candidate": None, "instruction": "Describe the market.", "input": "", "response_edit": None, "spans": []},
-        {"candidate": candidate.pk, "instruction": "Say what is sold.", "input": "", "response_edit": None, "spans": []},
-    ]  # fmt: skip
+        {"candidate": None, "instruction": "Describe the market."} | alike,
+        {"candidate": candidate.pk, "instruction": "Say what is sold."} | alike,
+    ]
     review(lee, item, accepting("Say what is sold."))
     pair = Pair.objects.get()
 
