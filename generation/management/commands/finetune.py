@@ -1,0 +1,147 @@
+"""`manage.py finetune SOURCE... --task draft|answer --base-model M`: train a model version, here and now."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from generation import drafting, finetuning
+from generation.models import FineTuneRun, Method, ModelVersion, Release, SeedPair, Task
+from generation.queueing import NoWorker, demand_worker, ring
+
+SEEDS = "seeds"
+
+
+class Command(BaseCommand):
+    help = (
+        "Train a model version from ready releases and seed pairs. The same recipe is the same run: called again, it "
+        "says what came out, goes on where it was killed, or tries again what failed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "sources",
+            nargs="+",
+            metavar="SOURCE",
+            help="a ready release's name, seeds:CODE (seeds:fi), or seeds for all seeds",
+        )
+        parser.add_argument(
+            "--task", required=True, choices=["draft", "answer"], help="text to instruction, or instruction to response"
+        )
+        parser.add_argument(
+            "--base-model",
+            required=True,
+            metavar="M",
+            help="starter, a folder, a hub id, or a model version's public id",
+        )
+        parser.add_argument("--method", choices=Method.values, default=Method.FULL)
+        parser.add_argument("--epochs", type=float)
+        parser.add_argument("--batch-size", type=int)
+        parser.add_argument("--accumulate", type=int, help="batches per step, where memory is small")
+        parser.add_argument("--learning-rate", type=float)
+        parser.add_argument("--max-length", type=int, help="tokens of prompt and reply together")
+        parser.add_argument("--seed", type=int)
+        parser.add_argument("--queue", action="store_true", help="leave the training to a worker of the queue gpu")
+
+    def handle(self, *args: str, **options: Any) -> None:
+        releases, codes = demand_sources(options["sources"])
+        names = ("epochs", "batch_size", "accumulate", "learning_rate", "max_length", "seed")
+        try:
+            run = finetuning.open_run(
+                options["task"],
+                releases=releases,
+                seeds=codes,
+                base_model=base_model(options["base_model"], options["task"]),
+                method=options["method"],
+                config={name: options[name] for name in names if options[name] is not None},
+            )
+            finetuning.try_again(run)
+            if options["queue"]:
+                self._queue(run)
+                return
+            version = self._train(run)
+        except (finetuning.TrainingError, finetuning.NotOurs, drafting.DraftingError, NoWorker) as exc:
+            raise CommandError(str(exc)) from exc
+        run.refresh_from_db()
+        self._report(run, version)
+
+    def _queue(self, run: FineTuneRun) -> None:
+        from generation import jobs
+
+        demand_worker(jobs.TRAINING_QUEUE)
+        ring(jobs.train_run, run, jobs.TRAINING_QUEUE)
+        self.stdout.write(f"{run} waits for a worker.")
+
+    def _train(self, run: FineTuneRun) -> ModelVersion:
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+        ]
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+            bar = bars.add_task("training", total=None, loss="")
+
+            def show(progress: finetuning.Progress) -> None:
+                bars.update(bar, completed=progress.step, total=progress.steps_total, loss=f"loss {progress.loss:.3f}")
+
+            return finetuning.train(run, on_progress=show)
+
+    def _report(self, run: FineTuneRun, version: ModelVersion) -> None:
+        recipe = finetuning.read_recipe(version)
+        table = Table("", "", title=f"{run}: {run.get_task_display()} from {run.base_model.name}", show_header=False)
+        seconds = recipe["seconds"]
+        speed = f"{recipe['tokens'] / seconds:,.0f}" if seconds else "–"
+        rows = [
+            (
+                "pairs",
+                f"{run.pairs:,} ({recipe['pairs_skipped']} too long)" if recipe["pairs_skipped"] else f"{run.pairs:,}",
+            ),
+            ("steps", f"{recipe['steps']:,}"),
+            ("loss, first and last step", f"{recipe['loss_first']:.3f} → {recipe['loss_last']:.3f}"),
+            ("tokens per second", speed),
+            ("seconds", f"{seconds:,.1f}"),
+            ("model version", f"{version.public_id} {version.name}"),
+            ("revision", version.revision[:12]),
+        ]
+        for row in rows:
+            table.add_row(*row)
+        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        console.print(table)
+        console.print(f"Lies in {version.location}", soft_wrap=True)
+        if run.task == Task.DRAFT:
+            console.print(
+                f"Draft with it: manage.py draft --language CODE --backend hf --model {version.public_id}",
+                soft_wrap=True,
+            )
+
+
+def demand_sources(names: list[str]) -> tuple[list[Release], list[str]]:
+    """Releases and language codes of seeds that the arguments name."""
+    releases: list[Release] = []
+    codes: set[str] = set()
+    seeded = list(SeedPair.objects.order_by("language__code").values_list("language__code", flat=True).distinct())
+    for name in names:
+        word, colon, code = name.partition(":")
+        if word == SEEDS and (not colon or code):
+            found = [known for known in seeded if not colon or known.lower() == code.lower()]
+            if not found:
+                raise CommandError(
+                    f"There are no seed pairs{f' in {code}' if colon else ''}: manage.py seeds FILE brings them in."
+                )
+            codes |= set(found)
+            continue
+        release = Release.objects.filter(name=name).first()
+        if release is None:
+            known = ", ".join(Release.objects.values_list("name", flat=True)[:10]) or "none yet"
+            raise CommandError(f"There is no release '{name}'. Releases: {known}. Seed pairs: seeds or seeds:CODE.")
+        releases.append(release)
+    return releases, sorted(codes)
+
+
+def base_model(name: str, task: str) -> ModelVersion:
+    """The model version to start from: starter, a public id, a folder or a hub id."""
+    backend = "starter" if name == "starter" else "hf"
+    return drafting.model_version(backend, name, task=task)[0]

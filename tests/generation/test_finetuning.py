@@ -1,0 +1,375 @@
+"""Fine-tuning on the CPU: a tiny random model, trained for a few steps by the code that trains real ones."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from generation import finetuning, jobs, prompts
+from generation.backends import hf_local
+from generation.backends.base import Sampling, Source
+from generation.models import FineTuneRun, JobState, ModelVersion, Release, ReleaseRow, ReleaseState, SeedPair, Task
+from tests.factories import make_model_version
+
+WORDS = "kala leipä tori sää juna koulu peli marja villa kirja sanonta juhla talvi kesä järvi metsä".split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory) -> Path:
+    """A Llama of a few thousand weights with a byte-level tokenizer, as a folder."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {"<|endoftext|>": 0} | {letter: number for number, letter in enumerate(alphabet, start=1)}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|endoftext|>")
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            bos_token_id=None,
+            eos_token_id=0,
+            pad_token_id=0,
+        )
+    )
+    folder = tmp_path_factory.mktemp("base") / "tiny"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(db, tiny_folder) -> ModelVersion:
+    return make_model_version(
+        name="tiny", location=str(tiny_folder), revision=hf_local.weights_sha256(tiny_folder), licence_id="apache-2.0"
+    )
+
+
+@pytest.fixture
+def release(finnish) -> Release:
+    """A ready release of 16 short pairs."""
+    release = Release.objects.create(name="fi-1", state=ReleaseState.BUILDING)
+    release.languages.add(finnish)
+    for position, word in enumerate(WORDS):
+        row = {
+            "instruction": f"Describe {word} in one sentence.",
+            "input": "",
+            "response": f"Meillä on {word}, ja {word} on hyvä. Siitä puhutaan usein.",
+            "language": "fi",
+            "language_name": "Finnish",
+            "licence": "CC0-1.0",
+            "pair": f"pair{position}",
+        }
+        ReleaseRow.objects.create(
+            release=release,
+            position=position,
+            pair_public_id=f"pair{position}",
+            language_code="fi",
+            text_sha256=f"{position:064x}",
+            row=row,
+            row_sha256=f"{position:064x}",
+        )
+    Release.objects.filter(pk=release.pk).update(state=ReleaseState.READY, sha256="a" * 64)
+    release.refresh_from_db()
+    return release
+
+
+def open_run(release: Release, base: ModelVersion, task: str = Task.DRAFT, **config: Any) -> FineTuneRun:
+    """20 steps of 4 pairs, unless the config says otherwise."""
+    recipe = {"epochs": 5, "batch_size": 4, "learning_rate": 1e-2} | config
+    return finetuning.open_run(task, releases=[release], base_model=base, config=recipe)
+
+
+def losses(run: FineTuneRun) -> list[float]:
+    return list(run.log.order_by("step").values_list("loss", flat=True))
+
+
+def test_training_lowers_the_loss_and_its_model_version_can_draft(release, tiny):
+    run = open_run(release, tiny)
+
+    version = finetuning.train(run)
+
+    run.refresh_from_db()
+    assert (run.state, run.step, run.steps_total, run.pairs) == (JobState.DONE, 20, 20, 16)
+    assert list(run.log.order_by("step").values_list("step", flat=True)) == list(range(1, 21))
+    assert losses(run)[-1] < 0.7 * losses(run)[0]
+    assert version.fine_tune_run == run
+    assert version.licence_id == "apache-2.0"
+    assert version.revision == hf_local.weights_sha256(Path(version.location))
+    assert Path(version.location).name == f"tiny-draft-fi-1-{version.revision[:12]}"
+    model = hf_local.load(Source(model=version.location))
+    reply = model.generate(
+        [prompts.draft("Kala on hyvä.", prompts.PAPER)], sampling=Sampling(max_new_tokens=8), seeds=[1]
+    )
+    assert reply[0].tokens > 0
+    recipe = json.loads((Path(version.location) / "recipe.json").read_text())
+    assert recipe["config"]["prompt_version"] == prompts.PAPER
+    assert recipe["releases"] == [{"name": "fi-1", "sha256": "a" * 64}]
+    assert not finetuning.work_folder(run).exists()
+
+
+def test_an_answer_model_learns_the_response_from_the_instruction(release, tiny):
+    version = finetuning.train(open_run(release, tiny, Task.ANSWER, epochs=1))
+
+    assert version.task == Task.ANSWER
+    prompt, reply = finetuning.example(Task.ANSWER, release.rows.first().row)
+    assert "Describe kala in one sentence. Answer in Finnish." in prompt.plain()
+    assert reply.startswith("Meillä on kala")
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_seed_does_not(release, tiny):
+    runs = [open_run(release, tiny, epochs=1), open_run(release, tiny, epochs=1, learning_rate=1.0001e-2)]
+    runs.append(open_run(release, tiny, epochs=1, seed=7))
+    for run in runs:
+        finetuning.train(run)
+
+    first, again, other = (losses(run) for run in runs)
+    assert first == pytest.approx(again, abs=1e-3)
+    assert first != pytest.approx(other, abs=1e-3)
+
+
+def test_loss_is_taken_on_the_reply_and_not_on_the_prompt(tiny, tmp_path, monkeypatch):
+    import trl
+
+    seen = {}
+
+    class Looking(trl.SFTTrainer):
+        def train(self, *args: Any, **kwargs: Any) -> Any:
+            seen["row"] = self.train_dataset[0]
+            return super().train(*args, **kwargs)
+
+    monkeypatch.setattr(trl, "SFTTrainer", Looking)
+    row = {"instruction": "Describe fish.", "input": "", "response": "Kala ui.", "language": "fi"}
+    model, tokenizer = finetuning.load_base(tiny)
+
+    finetuning.fit(
+        [row],
+        task=Task.DRAFT,
+        base=(model, tokenizer),
+        method="full",
+        config=finetuning.DEFAULTS | {"epochs": 1},
+        work=tmp_path,
+        watch=finetuning.Watch(),
+    )
+
+    learned = [label for label in seen["row"]["labels"] if label != -100]
+    assert tokenizer.decode(learned) == "Describe fish.<|endoftext|>"
+    prompt = tokenizer(prompts.draft_prompt("Kala ui."))["input_ids"]
+    assert seen["row"]["input_ids"][: len(prompt)] == prompt
+    assert seen["row"]["labels"][: len(prompt)] == [-100] * len(prompt)
+
+
+def test_a_long_text_is_shortened_and_its_instruction_is_kept_whole(tiny):
+    _, tokenizer = finetuning.load_base(tiny)
+    row = {"instruction": "Describe fish.", "input": "", "response": "Kala ui järvessä. " * 200, "language": "fi"}
+
+    [fitted] = finetuning.fitted(tokenizer, [finetuning.example(Task.DRAFT, row)], 400)
+
+    assert len(tokenizer(fitted["prompt"] + fitted["completion"])["input_ids"]) < 400
+    assert fitted["prompt"].endswith("### English Instruction:\n")
+    assert fitted["completion"] == "Describe fish."
+
+
+def test_the_same_recipe_is_the_same_run_and_has_one_result(release, tiny):
+    run = open_run(release, tiny, epochs=1)
+    version = finetuning.train(run)
+
+    again = open_run(release, tiny, epochs=1)
+
+    assert again == run
+    assert finetuning.train(again) == version
+    assert open_run(release, tiny, epochs=2) != run
+    assert ModelVersion.objects.filter(fine_tune_run__isnull=False).count() == 1
+
+
+def test_a_stopped_run_ends_at_its_next_step_and_leaves_no_model(release, tiny, settings, monkeypatch):
+    monkeypatch.setattr(finetuning, "TELL_SECONDS", 0)
+    run = open_run(release, tiny)
+
+    def stop(progress: finetuning.Progress) -> None:
+        if progress.step == 3:
+            FineTuneRun.objects.get(pk=run.pk).stop()
+
+    with pytest.raises(finetuning.NotOurs):
+        finetuning.train(run, on_progress=stop)
+
+    run.refresh_from_db()
+    assert run.state == JobState.STOPPED
+    assert run.step < 4
+    assert not settings.MODELS_DIR.exists()
+    assert not ModelVersion.objects.filter(fine_tune_run=run).exists()
+
+
+class Killed(BaseException):
+    """The worker is gone, at once."""
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint_to_the_result_it_would_have_had(release, tiny, monkeypatch):
+    monkeypatch.setattr(finetuning, "TELL_SECONDS", 0)
+    monkeypatch.setattr(finetuning, "CHECKPOINT_SECONDS", 0)
+    whole = open_run(release, tiny)
+    undisturbed = finetuning.train(whole)
+    expected = losses(whole)
+    shutil.rmtree(undisturbed.location)
+    undisturbed.delete()
+    whole.log.all().delete()
+    FineTuneRun.objects.filter(pk=whole.pk).update(state=JobState.QUEUED)
+    steps: list[int] = []
+
+    def kill(progress: finetuning.Progress) -> None:
+        if progress.step == 12:
+            raise Killed
+
+    monkeypatch.setattr(finetuning, "_close", lambda *args, **kwargs: None)  # a killed process says nothing
+    with pytest.raises(Killed):
+        finetuning.train(FineTuneRun.objects.get(pk=whole.pk), on_progress=kill)
+    assert FineTuneRun.objects.get(pk=whole.pk).state == JobState.RUNNING
+    with pytest.raises(finetuning.NotOurs):  # not yet given up for dead
+        finetuning.train(FineTuneRun.objects.get(pk=whole.pk))
+    FineTuneRun.objects.filter(pk=whole.pk).update(heartbeat_at="2001-01-01T00:00Z")
+    version = finetuning.train(FineTuneRun.objects.get(pk=whole.pk), on_progress=lambda now: steps.append(now.step))
+
+    assert steps[0] > 1  # it did not start over
+    assert losses(whole) == pytest.approx(expected, abs=1e-3)
+    assert ModelVersion.objects.filter(fine_tune_run=whole).get() == version
+
+
+def test_a_worker_killed_before_it_could_say_so_leaves_a_model_that_is_taken_up(release, tiny, settings, monkeypatch):
+    run = open_run(release, tiny, epochs=1)
+
+    def kill(*args: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning, "_record", kill)
+        patch.setattr(finetuning, "_close", lambda *args, **kwargs: None)
+        with pytest.raises(Killed):
+            finetuning.train(run)
+    FineTuneRun.objects.filter(pk=run.pk).update(heartbeat_at="2001-01-01T00:00Z")
+    [folder] = settings.MODELS_DIR.iterdir()
+    written = (folder / "model.safetensors").stat().st_mtime_ns
+
+    version = finetuning.train(FineTuneRun.objects.get(pk=run.pk))
+
+    assert Path(version.location) == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == written
+    assert list(settings.MODELS_DIR.iterdir()) == [folder]
+
+
+def test_a_missing_base_model_is_said_on_the_row_and_the_run_can_be_tried_again(release):
+    run = open_run(release, make_model_version(name="gone", location="/nowhere/at/all"))
+
+    jobs.train_run(run.pk)
+
+    run.refresh_from_db()
+    assert run.state == JobState.FAILED
+    assert "'gone' cannot be loaded" in run.error
+    finetuning.try_again(run)
+    assert run.state == JobState.QUEUED
+
+
+def test_running_out_of_memory_is_said_on_the_row_with_what_helps(release, tiny, monkeypatch):
+    import torch
+
+    def burst(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(finetuning, "fit", burst)
+    run = open_run(release, tiny)
+
+    with pytest.raises(finetuning.TrainingError, match="Out of memory"):
+        finetuning.train(run)
+
+    run.refresh_from_db()
+    assert run.state == JobState.FAILED
+    assert "smaller batch size" in run.error
+
+
+def test_the_job_trains_the_row_and_survives_that_it_is_gone(release, tiny):
+    run = open_run(release, tiny, epochs=1)
+
+    jobs.train_run(run.pk)
+    jobs.train_run(run.pk)
+    jobs.train_run(run.pk + 1)
+
+    run.refresh_from_db()
+    assert run.state == JobState.DONE
+    assert run.model_version.task == Task.DRAFT
+
+
+def test_lora_gives_a_whole_model_as_well(release, tiny):
+    run = finetuning.open_run(
+        Task.DRAFT,
+        releases=[release],
+        base_model=tiny,
+        method="lora",
+        config={"epochs": 5, "batch_size": 4, "learning_rate": 2e-2},
+    )
+
+    version = finetuning.train(run)
+
+    assert losses(run)[-1] < losses(run)[0]
+    assert (Path(version.location) / "model.safetensors").exists()
+    assert version.revision != tiny.revision
+
+
+def test_the_command_trains_on_seeds_and_called_again_says_what_came_out(finnish, tiny, capsys):
+    for word in WORDS:
+        SeedPair.objects.create(
+            language=finnish,
+            instruction=f"Describe {word}.",
+            response=f"{word} on hyvä.",
+            sha256=hashlib.sha256(word.encode()).hexdigest(),
+            licence_id="CC0-1.0",
+        )
+    arguments = ["finetune", "seeds:fi", "--task", "answer", "--base-model", tiny.location, "--epochs", "1"]
+
+    call_command(*arguments)
+    printed = capsys.readouterr().out
+    call_command(*arguments)
+
+    run = FineTuneRun.objects.get()
+    assert run.pairs == 16
+    assert run.model_version.public_id in printed
+    assert run.model_version.public_id in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("nothing-1", "no release 'nothing-1'"), ("seeds", "no seed pairs"), ("fi-2", "building, not ready")],
+)
+def test_the_command_says_which_source_cannot_be_trained_on(finnish, tiny, source, message):
+    Release.objects.create(name="fi-2", state=ReleaseState.BUILDING)
+
+    with pytest.raises(CommandError, match=message):
+        call_command("finetune", source, "--task", "draft", "--base-model", tiny.location)
+
+    assert not FineTuneRun.objects.exists()
+
+
+def test_an_empty_release_is_an_error_on_the_row(finnish, tiny):
+    release = Release.objects.create(name="fi-3", state=ReleaseState.READY, sha256="b" * 64)
+    run = open_run(release, tiny)
+
+    with pytest.raises(finetuning.TrainingError, match="Nothing to train on"):
+        finetuning.train(run)
+
+    run.refresh_from_db()
+    assert (run.state, run.error) == (
+        JobState.FAILED,
+        "Nothing to train on: the releases and seeds of this run hold no pairs.",
+    )
