@@ -5,8 +5,8 @@ Each is safe to run twice, after its row is gone and after a killed worker.
 
 import logging
 
-from generation import curation, drafting, queueing
-from generation.models import JobState, Run
+from generation import curation, drafting, finetuning, queueing, uploads
+from generation.models import FineTuneRun, JobState, Run, Upload
 from xinstruct_site.people.models import Language
 
 logger = logging.getLogger(__name__)
@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 # Where work with a model goes. A worker uses the GPU of its machine where there is one; a web process cannot know.
 DRAFT_QUEUE = "cpu"
 SCORE_QUEUE = "cpu"
+IMPORT_QUEUE = "cpu"
+TRAINING_QUEUE = "cpu"
 
 
 def draft_run(run_id: int) -> None:
@@ -40,7 +42,32 @@ def score_language(language_id: int) -> None:
         logger.warning("scoring of language %s: %s", language_id, exc)
 
 
+def train_run(run_id: int) -> None:
+    """Train the fine-tune run's model version."""
+    run = FineTuneRun.objects.filter(pk=run_id).first()
+    if run is None:
+        logger.info("fine-tune run %s is gone: nothing to train", run_id)
+        return
+    try:
+        finetuning.train(run)
+    except (finetuning.TrainingError, finetuning.NotOurs) as exc:  # on the run's row already, where people look
+        logger.warning("fine-tune run %s: %s", run_id, exc)
+
+
+def import_upload(upload_id: int) -> None:
+    """Import the texts of a file that came through a page."""
+    upload = Upload.objects.filter(pk=upload_id).first()
+    if upload is None:
+        logger.info("upload %s is gone: nothing to import", upload_id)
+        return
+    uploads.import_upload(upload)
+
+
 def ring_again() -> None:
     """Periodic: queue rows again that wait without a job, or whose worker went silent."""
     queued = Run.objects.filter(state=JobState.QUEUED)
     queueing.ring_again(draft_run, queued, Run.objects.abandoned(), DRAFT_QUEUE)
+    queued_training = FineTuneRun.objects.filter(state=JobState.QUEUED)
+    queueing.ring_again(train_run, queued_training, FineTuneRun.objects.abandoned(), TRAINING_QUEUE)
+    waiting = Upload.objects.filter(state=JobState.QUEUED)
+    queueing.ring_again(import_upload, waiting, Upload.objects.abandoned(), IMPORT_QUEUE)

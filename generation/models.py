@@ -111,6 +111,14 @@ class Task(models.TextChoices):
     SCORE = "score", _("score")  # pair → rating
 
 
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    def within(self, languages: models.QuerySet[Language]) -> Self:
+        """Models that came from outside, and those that learnt here from no other language than these."""
+        return self.filter(
+            Q(fine_tune_run=None) | Q(fine_tune_run__in=FineTuneRun.objects.within(languages))
+        ).order_by("-is_starter", "-pk")
+
+
 class ModelVersion(models.Model):
     """One model as it stood: where it is, at which revision, under which licence, and who trained it."""
 
@@ -126,6 +134,8 @@ class ModelVersion(models.Model):
         "FineTuneRun", on_delete=models.PROTECT, null=True, blank=True, related_name="model_version"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ModelVersionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("model version")
@@ -507,7 +517,7 @@ class FineTuneRun(JobModel):
     step = models.PositiveIntegerField(default=0)
     steps_total = models.PositiveIntegerField(default=0)
 
-    objects = FineTuneRunQuerySet.as_manager()
+    objects = FineTuneRunQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         verbose_name = _("fine-tune run")

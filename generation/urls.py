@@ -1,1 +1,22 @@
-urlpatterns: list = []
+"""Addresses of the machine half's pages."""
+
+from django.urls import path
+
+from generation.views import finetunes, runs, texts
+
+urlpatterns = [
+    path("texts/", texts.texts, name="texts"),
+    path("texts/import/", texts.import_texts, name="import_texts"),
+    path("texts/import/<slug:public_id>/stop/", texts.stop_upload, name="stop_upload"),
+    path("texts/import/<slug:public_id>/rejected/", texts.rejected_rows, name="rejected_rows"),
+    path("texts/<slug:public_id>/", texts.text, name="text"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/<slug:public_id>/", runs.run, name="run"),
+    path("runs/<slug:public_id>/stop/", runs.stop_run, name="stop_run"),
+    path("runs/<slug:public_id>/continue/", runs.continue_run, name="continue_run"),
+    path("runs/<slug:public_id>/score/", runs.score_run, name="score_run"),
+    path("finetunes/", finetunes.finetunes, name="finetunes"),
+    path("finetunes/<slug:public_id>/", finetunes.finetune, name="finetune"),
+    path("finetunes/<slug:public_id>/cancel/", finetunes.cancel_finetune, name="cancel_finetune"),
+    path("finetunes/<slug:public_id>/continue/", finetunes.continue_finetune, name="continue_finetune"),
+]

@@ -1,0 +1,81 @@
+"""Geometry of the charts that pages draw as inline SVG: numbers in, attributes out. Knows no rows and no colours."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 640, 270
+START, END, TOP, BOTTOM = 52, 620, 24, 220  # edges of the plotting area
+POINTS_MAX = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    at: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineChart:
+    """One line. All coordinates are strings, so that no locale puts a comma into an SVG attribute."""
+
+    line: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    last_x: str
+    last_y: str
+    last_label: str
+    # The frame, for axes and labels.
+    width: str = str(WIDTH)
+    height: str = str(HEIGHT)
+    start: str = str(START)
+    end: str = str(END)
+    top: str = str(TOP)
+    bottom: str = str(BOTTOM)
+
+
+def line_chart(points: Sequence[tuple[float, float]], *, x_max: float = 0) -> LineChart | None:
+    """A line through points that are sorted by x; None where fewer than two of them are finite.
+
+    Args:
+        x_max: where the x axis should end, such as the steps planned; the last point's x if that is further.
+    """
+    points = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    if len(points) < 2:
+        return None
+    last = points[-1]
+    if len(points) > POINTS_MAX:
+        points = [*points[:: math.ceil(len(points) / POINTS_MAX)], last]
+    x_ticks = nice_ticks(0, max(x_max, last[0]))
+    y_ticks = nice_ticks(min(0, *(y for _, y in points)), max(y for _, y in points))
+    x_end = max(x_max, last[0])
+    y_low, y_high = y_ticks[0], max(y_ticks[-1], *(y for _, y in points))
+
+    def place_x(x: float) -> str:
+        return f"{START + (END - START) * x / (x_end or 1):.1f}"
+
+    def place_y(y: float) -> str:
+        return f"{BOTTOM - (BOTTOM - TOP) * (y - y_low) / ((y_high - y_low) or 1):.1f}"
+
+    return LineChart(
+        line=" ".join(f"{place_x(x)},{place_y(y)}" for x, y in points),
+        x_ticks=[Tick(place_x(x), f"{x:,.6g}") for x in x_ticks if x <= x_end],
+        y_ticks=[Tick(place_y(y), f"{y:,.6g}") for y in y_ticks],
+        last_x=place_x(last[0]),
+        last_y=place_y(last[1]),
+        last_label=f"{last[1]:.3f}",
+    )
+
+
+def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
+    """Round numbers that cover low..high, at steps of 1, 2 or 5 times a power of ten.
+
+    >>> nice_ticks(0, 9.3)
+    [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    """
+    span = (high - low) or abs(high) or 1.0
+    raw = span / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next((factor * power for factor in (1, 2, 5) if factor * power >= raw * 0.8), 10 * power)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [float(f"{number * step:.10g}") for number in range(first, last + 1)]

@@ -1,0 +1,185 @@
+"""Forms of the maintainers' pages. They resolve what was chosen to rows, within the languages that person maintains."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import QuerySet
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext_lazy as _
+
+from generation.models import Import, Method, ModelVersion, Release, SeedPair, Task
+from xinstruct_site.people.ids import LENGTH
+from xinstruct_site.people.models import Language
+
+GZIP_MAGIC = b"\x1f\x8b"
+COMMON_LICENCES = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-SA-3.0", "ODC-By-1.0", "other")
+
+
+class LanguageField(forms.ModelChoiceField):
+    """A language by its code."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(Language.objects.none(), to_field_name="code", label=_("Language"), **kwargs)
+
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj.name} ({obj.code})"
+
+
+def configured_model() -> str:
+    """The model that the installation's settings name, in words."""
+    name = settings.MODEL or settings.ENDPOINT
+    return _("as configured: %(model)s") % {"model": f"{name} ({settings.BACKEND})" if name else _("starter model")}
+
+
+class ModelField(forms.TypedChoiceField):
+    """A model version by its public id, or None for the model that settings name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, empty_value=None, **kwargs)
+
+    def offer(self, models: Iterable[ModelVersion]) -> None:
+        known = {model.public_id: model for model in models}
+        self.coerce = known.__getitem__
+        self.choices = [("", configured_model()), *((key, model.name) for key, model in known.items())]
+
+
+class TextFilterForm(forms.Form):
+    language = LanguageField(required=False, empty_label=_("all languages"))
+    source = forms.CharField(label=_("Source"), required=False, max_length=200)
+    q = forms.CharField(
+        label=_("Words in title or text"),
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "dir": "auto"}),
+    )
+    after = forms.CharField(required=False, max_length=LENGTH, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, languages: QuerySet[Language], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["language"].queryset = languages  # type: ignore[attr-defined]
+        sources = Import.objects.filter(language__in=languages).values_list("source", flat=True)
+        names = [(name, name) for name in sources.order_by("source").distinct()[:200]]
+        self.fields["source"].widget = forms.Select(choices=[("", _("all sources")), *names])
+
+
+class UploadForm(forms.Form):
+    language = LanguageField(empty_label=None)
+    source = forms.CharField(
+        label=_("Source"),
+        max_length=200,
+        help_text=_("Name of the data set or collection, such as “Wikipedia 2025-11”."),
+    )
+    licence = forms.CharField(
+        label=_("Licence of the texts (SPDX)"),
+        max_length=100,
+        help_text=_("Such as CC-BY-SA-4.0. Rows that name their own keep it."),
+        widget=forms.TextInput(attrs={"list": "licences", "autocomplete": "off"}),
+    )
+    file = forms.FileField(label=_("File"), max_length=255, widget=forms.FileInput(attrs={"accept": ".jsonl,.gz"}))
+
+    licences = COMMON_LICENCES
+
+    def __init__(self, *args: Any, languages: QuerySet[Language], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["language"].queryset = languages  # type: ignore[attr-defined]
+        self.fields["file"].help_text = _("JSON Lines, plain (.jsonl) or compressed (.jsonl.gz), at most %(size)s.") % {
+            "size": filesizeformat(settings.UPLOAD_BYTES)
+        }
+
+    def clean_file(self) -> UploadedFile:
+        file: UploadedFile = self.cleaned_data["file"]
+        name = (file.name or "").lower()
+        if not name.endswith((".jsonl", ".jsonl.gz")):
+            raise forms.ValidationError(_("The name must end in .jsonl or .jsonl.gz."), code="name")
+        if (file.size or 0) > settings.UPLOAD_BYTES:
+            raise forms.ValidationError(
+                _("The file has %(size)s; the limit is %(limit)s. Split it, or use the command: manage.py import_texts")
+                % {"size": filesizeformat(file.size or 0), "limit": filesizeformat(settings.UPLOAD_BYTES)},
+                code="size",
+            )
+        compressed = file.read(2) == GZIP_MAGIC
+        file.seek(0)
+        if compressed != name.endswith(".gz"):
+            raise forms.ValidationError(
+                _("The name says compressed and the content does not, or the other way round."), code="compression"
+            )
+        return file
+
+
+class RunForm(forms.Form):
+    language = LanguageField(empty_label=None)
+    model = ModelField(label=_("Model"))
+    samples = forms.IntegerField(
+        label=_("Drafts for each text"), min_value=1, max_value=16, initial=1, help_text=_("From 1 to 16.")
+    )
+    limit = forms.IntegerField(
+        label=_("Only the first texts"),
+        min_value=1,
+        max_value=100_000_000,
+        required=False,
+        help_text=_("Empty: all texts."),
+    )
+    again = forms.BooleanField(
+        label=_("Draft anew"), required=False, help_text=_("Otherwise the same request continues the run there is.")
+    )
+
+    def __init__(
+        self, *args: Any, languages: QuerySet[Language], models: Iterable[ModelVersion], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        fields: Any = self.fields
+        fields["language"].queryset = languages
+        fields["model"].offer(models)
+
+
+class FineTuneForm(forms.Form):
+    TASKS = (
+        (Task.DRAFT.value, _("draft: text → instruction")),
+        (Task.ANSWER.value, _("answer: instruction → response")),
+    )
+
+    task = forms.ChoiceField(label=_("Task"), choices=TASKS, initial=Task.DRAFT)
+    releases = forms.ModelMultipleChoiceField(
+        Release.objects.none(),
+        label=_("Releases"),
+        to_field_name="public_id",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    seeds = forms.ModelMultipleChoiceField(
+        Language.objects.none(),
+        label=_("Seed pairs of"),
+        to_field_name="code",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    base_model = ModelField(label=_("Base model"))
+    method = forms.ChoiceField(label=_("Method"), choices=Method, initial=Method.FULL)
+    epochs = forms.FloatField(
+        label=_("Epochs"), min_value=0.01, max_value=100, initial=3, widget=forms.NumberInput(attrs={"step": "any"})
+    )
+    learning_rate = forms.FloatField(
+        label=_("Learning rate"),
+        min_value=1e-8,
+        max_value=1,
+        initial=1e-4,
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+
+    def __init__(
+        self, *args: Any, languages: QuerySet[Language], models: Iterable[ModelVersion], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        fields: Any = self.fields
+        fields["releases"].queryset = Release.objects.ready().within(languages)
+        fields["seeds"].queryset = languages.filter(pk__in=SeedPair.objects.values("language")).distinct()
+        fields["base_model"].offer(models)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and not cleaned["releases"] and not cleaned["seeds"]:
+            raise forms.ValidationError(_("Choose at least one release or one language's seed pairs."), code="nothing")
+        return cleaned
