@@ -7,5 +7,5 @@ ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no 0/o, 1/l/i: people read them 
 
 
 def new_public_id() -> str:
-    """About 59 bits, enough that a clash among a million rows is a matter of one in a trillion; the column is unique."""
+    """About 59 bits, so that a clash among a million rows is a matter of one in a million; the column is unique."""
     return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))

@@ -1,4 +1,4 @@
-"""Users, languages, roles, invitations, agreements and events. Everything else points at these; these point at nothing."""
+"""Users, languages, roles, invitations, agreements and events. All else points at these; these point at nothing."""
 
 import datetime as dt
 import hashlib
@@ -47,7 +47,9 @@ class Language(models.Model):
     goal = models.PositiveIntegerField(_("goal"), default=1000, help_text=_("Accepted pairs wanted."))
     # The review policy; a pair records the version it was decided under.
     overlap = models.PositiveSmallIntegerField(_("overlap"), default=2, help_text=_("Reviews that an item asks for."))
-    quorum = models.PositiveSmallIntegerField(_("quorum"), default=2, help_text=_("Accepting reviews that make a pair."))
+    quorum = models.PositiveSmallIntegerField(
+        _("quorum"), default=2, help_text=_("Accepting reviews that make a pair.")
+    )
     policy_version = models.PositiveIntegerField(default=1)
 
     objects = LanguageQuerySet.as_manager()
@@ -219,13 +221,17 @@ class Invitation(models.Model):
         """A new invitation and its token, which is shown once and stored only as a digest."""
         token = secrets.token_urlsafe(24)
         invitation = cls.objects.create(
-            email=email.strip().lower(), role=role, language=language, invited_by=invited_by, token_sha256=token_digest(token)
+            email=email.strip().lower(),
+            role=role,
+            language=language,
+            invited_by=invited_by,
+            token_sha256=token_digest(token),
         )
         return invitation, token
 
 
 class ContributorAgreement(models.Model):
-    """What contributors agree to, in versions; the newest one counts. Contributions record the version they fall under."""
+    """What contributors agree to, in versions; the newest counts. Contributions record the version they fall under."""
 
     version = models.PositiveIntegerField(_("version"), unique=True)
     body = models.TextField(_("text"), help_text=_("Markdown."))

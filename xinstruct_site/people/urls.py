@@ -1,1 +1,13 @@
-urlpatterns: list = []
+"""Addresses under /account/ that allauth does not have."""
+
+from django.urls import path
+
+from xinstruct_site.people import views
+
+urlpatterns = [
+    path("", views.profile, name="profile"),
+    path("agreement/", views.agreement, name="agreement"),
+    path("interface-language/", views.interface_language, name="interface_language"),
+    path("invitation/<str:token>/", views.invitation, name="invitation"),
+    path("sign-in/<slug:public_id>/<str:token>/", views.sign_in_link, name="sign_in_link"),
+]

@@ -1,0 +1,50 @@
+"""The contributor agreement: which version counts, who has accepted it, and the gate before what needs it."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from xinstruct_site.people.models import Acceptance, ContributorAgreement, Event, EventKind, User
+
+FIRST_VERSION = Path(__file__).with_name("agreement.md")
+
+
+def current_agreement() -> ContributorAgreement:
+    """The newest version; an installation that published none starts with ours."""
+    if agreement := ContributorAgreement.current():
+        return agreement
+    body = FIRST_VERSION.read_text(encoding="utf-8")
+    return ContributorAgreement.objects.get_or_create(version=1, defaults={"body": body})[0]
+
+
+def has_accepted(user: User, agreement: ContributorAgreement) -> bool:
+    return Acceptance.objects.filter(user=user, agreement=agreement).exists()
+
+
+def accept(user: User, agreement: ContributorAgreement) -> None:
+    """Record that the person accepted; accepting twice is accepting once."""
+    with transaction.atomic():
+        acceptance, is_new = Acceptance.objects.get_or_create(user=user, agreement=agreement)
+        if is_new:
+            Event.record(EventKind.AGREED, acceptance, actor=user, version=agreement.version)
+
+
+def agreement_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Send people to the agreement first, and back here after. For pages that show work, not for those that take it:
+    what somebody typed must not be lost to a new version."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user = request.user
+        if isinstance(user, User) and not has_accepted(user, current_agreement()):
+            return redirect(f"{reverse('agreement')}?{urlencode({'next': request.get_full_path()})}")
+        return view(request, *args, **kwargs)
+
+    return wrapped
