@@ -1,0 +1,168 @@
+"""The review form: everything the card can say, checked by the rules of a review and resolved to rows.
+
+Text is taken exactly as typed: only what PostgreSQL cannot hold is refused, and line ends are put back to
+what they were before the browser sent them.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.core import signing
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Decision, Flag, Item
+from generation.models import Candidate
+from xinstruct_site.people.models import User
+
+SALT = "annotation.review.shown"
+OWN = "own"
+RATINGS = ("rating_alignment", "rating_instruction", "rating_text", "overall")
+LEVELS = [(str(level), str(level)) for level in range(1, 6)]
+LONGEST = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One wording to start from: a drafted candidate, or in a tie-break one of the wordings that differed."""
+
+    key: str
+    number: int
+    instruction: str
+    input: str
+    candidate: Candidate | None
+    is_starter: bool = False
+
+
+def shown_token(user: User, item: Item) -> str:
+    """Says when the card was shown to whom, so that a browser can neither move the time nor pass the card on."""
+    return signing.dumps([user.public_id, item.public_id, timezone.now().isoformat()], salt=SALT)
+
+
+def read_shown_token(token: str, user: User, item: Item) -> dt.datetime | None:
+    try:
+        person, public_id, shown_at = signing.loads(token, salt=SALT)
+    except (signing.BadSignature, ValueError):
+        return None
+    return dt.datetime.fromisoformat(shown_at) if (person, public_id) == (user.public_id, item.public_id) else None
+
+
+def refuse_surrogates(value: str) -> None:
+    """Half characters are in no text that a keyboard makes, and no UTF-8 can hold them."""
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValidationError(
+            _("There is a broken character in this text (half of a pair). Please delete it."), "surrogate"
+        )
+
+
+class TypedText(forms.CharField):
+    """Text exactly as typed: nothing stripped, and the line ends that browsers put into forms undone."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strip=False, required=False, max_length=LONGEST, validators=[refuse_surrogates], **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
+class ReviewForm(forms.Form):
+    """What an annotator says about one item. `decision` comes from the button that was pressed."""
+
+    id = forms.UUIDField(widget=forms.HiddenInput)
+    shown = forms.CharField(widget=forms.HiddenInput)
+    loaded = forms.CharField(required=False, widget=forms.HiddenInput)  # the choice whose words are in the field
+    active_seconds = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+    decision = forms.ChoiceField(
+        choices=Decision, error_messages={"required": _("Accept or reject: press one of the buttons.")}
+    )
+    choice = forms.ChoiceField(label=_("Wording"), required=False)
+    instruction = TypedText(label=_("English instruction"))
+    input = TypedText(label=_("Input"))
+    rating_alignment = forms.TypedChoiceField(
+        label=_("The text answers it"), choices=LEVELS, required=False, coerce=int, empty_value=None
+    )
+    rating_instruction = forms.TypedChoiceField(
+        label=_("The instruction"), choices=LEVELS, required=False, coerce=int, empty_value=None
+    )
+    rating_text = forms.TypedChoiceField(
+        label=_("The text"), choices=LEVELS, required=False, coerce=int, empty_value=None
+    )
+    overall = forms.TypedChoiceField(label=_("Overall"), choices=LEVELS, required=False, coerce=int, empty_value=None)
+    flags = forms.MultipleChoiceField(label=_("Anything wrong?"), choices=Flag, required=False)
+    reason = TypedText(label=_("Reason"))
+
+    def __init__(self, *args: Any, item: Item, user: User, choices: list[Choice], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.item, self.user, self.by_key = item, user, {choice.key: choice for choice in choices}
+        own = _("My own")
+        self.fields["choice"].choices = [(c.key, str(c.number)) for c in choices] + [(OWN, own)]  # type: ignore[attr-defined]
+        for flag in Flag:
+            self.fields[f"note_{flag.value}"] = TypedText(label=_("Note"))
+
+    def clean_shown(self) -> dt.datetime:
+        shown_at = read_shown_token(self.cleaned_data["shown"], self.user, self.item)
+        if shown_at is None:
+            raise ValidationError(_("This card was not made for you. Reload the page."))
+        return shown_at
+
+    def clean_active_seconds(self) -> int:
+        return self.cleaned_data["active_seconds"] or 0
+
+    def clean_choice(self) -> Choice | None:
+        return self.by_key.get(self.cleaned_data["choice"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if shown_at := cleaned.get("shown"):
+            since = max(0, int((timezone.now() - shown_at).total_seconds()))
+            cleaned["active_seconds"] = min(cleaned.get("active_seconds", 0), since)
+        cleaned["flags"] = {flag: cleaned.get(f"note_{flag}", "") for flag in cleaned.get("flags", [])}
+        if cleaned.get("decision") == Decision.ACCEPT:
+            self._check_accept(cleaned)
+        elif cleaned.get("decision") == Decision.REJECT:
+            self._check_reject(cleaned)
+        return cleaned
+
+    def _check_accept(self, cleaned: dict[str, Any]) -> None:
+        choice = cleaned.get("choice")
+        loaded = self.by_key.get(cleaned.get("loaded", ""))
+        if choice and loaded and choice != loaded:
+            # Without JavaScript a chosen draft is not in the field yet; nobody accepts words they have not seen.
+            self.add_error("choice", _("You chose another draft. It is in the field now: read it, then decide."))
+            words = {"instruction": choice.instruction, "input": choice.input, "loaded": choice.key}
+            self.data = {**self.data, **words, "flags": self.data.getlist("flags")}  # type: ignore[attr-defined]
+            return
+        if "instruction" in cleaned and not cleaned["instruction"].strip():
+            self.add_error("instruction", _("An accepted item needs an instruction."))
+        missing = [name for name in RATINGS if name in cleaned and cleaned[name] is None]
+        for name in missing:
+            self.add_error(name, _("Choose 1 to 5."))
+        if (overall := cleaned.get("overall")) and overall < 3:
+            self.add_error(
+                "overall", _("1 and 2 mean that it cannot be used: reject it, or improve the wording and rate again.")
+            )
+
+    def _check_reject(self, cleaned: dict[str, Any]) -> None:
+        if "reason" in cleaned and not cleaned["reason"].strip():
+            self.add_error("reason", _("Say in a few words why it is rejected."))
+        if (overall := cleaned.get("overall")) and overall > 3:
+            self.add_error("overall", _("4 and 5 mean that it is good: accept it, or rate it lower."))
+
+    def first_error(self) -> str:
+        """The field to go to."""
+        return next((name for name in self.fields if name in self.errors), "")
+
+
+class SelectForm(forms.Form):
+    """How many more texts of a language to put before people."""
+
+    count = forms.IntegerField(
+        label=_("How many"),
+        min_value=1,
+        max_value=100_000,
+        initial=100,
+        help_text=_("Each press makes a new round, of texts that no earlier round took."),
+    )

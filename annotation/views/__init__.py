@@ -1,0 +1,1 @@
+"""Pages of the human half: home, review, languages, releases. Thin: fetch, form, act, respond."""

@@ -1,0 +1,45 @@
+"""`/`: what this is for visitors, the next item for annotators, the whole pipeline for maintainers."""
+
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_safe
+
+from annotation import queues
+from annotation.models import Slot
+from annotation.overview import pipelines
+from generation.queueing import live_workers
+from xinstruct_site.people.models import Language, Role, User
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    user = request.user
+    if not isinstance(user, User):
+        return TemplateResponse(request, "annotation/welcome.html")
+    context: dict[str, object] = {
+        "cards": [
+            {"language": language, "progress": queues.progress(user, language), "waiting": waiting}
+            for language, waiting in waiting_for(user)
+        ]
+    }
+    if user.has_role(None, Role.MAINTAINER):
+        workers = live_workers("cpu")
+        context |= {
+            "pipelines": pipelines(Language.objects.for_roles(user, {Role.MAINTAINER})),
+            "queue_unreachable": workers is None,
+            "no_worker": workers == [],
+        }
+    return TemplateResponse(request, "annotation/home.html", context)
+
+
+def waiting_for(user: User) -> list[tuple[Language, int]]:
+    """The languages in which the person reviews by role (a maintainer of all sees them in the pipeline instead)."""
+    own = [m.language for m in user.current_memberships() if m.language and m.role != Role.MAINTAINER]
+    languages = list(dict.fromkeys(own))
+    return [(language, waiting_items(user, language)) for language in languages]
+
+
+def waiting_items(user: User, language: Language) -> int:
+    free = Slot.objects.claimable().filter(pk__in=queues.open_to(user, language).values("pk"))
+    return free.aggregate(items=Count("item", distinct=True))["items"]

@@ -1,0 +1,52 @@
+"""`/languages/<code>/`: guidelines and progress; for maintainers, the button that puts items before people."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from annotation import jobs, queues
+from annotation.forms import SelectForm
+from annotation.overview import pipelines
+from annotation.views.access import language_for, person
+from generation import queueing
+from xinstruct_site.people.markdown import render
+from xinstruct_site.people.models import Language, Role
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def language(request: HttpRequest, code: str) -> HttpResponse:
+    user, shown = person(request), language_for(request, code)
+    may_select = user.has_role(shown, Role.MAINTAINER)
+    if request.method == "POST" and not may_select:
+        return HttpResponse(status=403)
+    form = SelectForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        select(request, shown, form.cleaned_data["count"])
+        return redirect("language", code=shown.code)
+    context = {
+        "language": shown,
+        "guidelines": render(shown.guidelines),
+        "pipeline": pipelines([shown])[0],
+        "progress": queues.progress(user, shown),
+        "form": form if may_select else None,
+    }
+    return TemplateResponse(request, "annotation/language.html", context, status=422 if form.errors else 200)
+
+
+def select(request: HttpRequest, shown: Language, count: int) -> None:
+    """Have the worker make a round, if there is a worker and something to make it of."""
+    if not pipelines([shown])[0].ready:
+        messages.error(request, _("No scored draft waits. Draft instructions and score them first (page Runs)."))
+        return
+    try:
+        queueing.demand_worker(jobs.QUEUE)
+    except queueing.NoWorker as exc:
+        messages.error(request, str(exc))
+        return
+    jobs.ring_select(shown, count, person(request))
+    messages.success(request, _("A worker selects now. Reload in a moment to see the items."))
