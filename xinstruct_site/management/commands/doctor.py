@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from generation import backends, drafting
 from generation.queueing import live_workers
 from xinstruct_site import embedded
 
@@ -107,13 +108,12 @@ def disk() -> Finding:
 
 
 def model() -> Finding:
-    from generation import backends
-
     try:
-        detail = backends.describe(settings.BACKEND, settings.MODEL)
-    except Exception as exc:  # whatever a backend finds wrong with its model is the finding
+        identity = backends.identify(settings.BACKEND, drafting.source_of(settings.BACKEND, settings.MODEL))
+    except backends.BackendError as exc:
         return Finding("model", BAD, f"{settings.BACKEND}: {exc}")
-    return Finding("model", GOOD, detail)
+    advice = "; for real work set XI_BACKEND and XI_MODEL" if settings.BACKEND == backends.STARTER else ""
+    return Finding("model", GOOD, f"{identity.name} at revision {identity.revision[:12]}{advice}")
 
 
 def gpu() -> Finding:
