@@ -85,6 +85,8 @@ def is_english(instruction: str) -> bool:
     """Whether this reads as an English sentence. Foreign words in quotes or brackets, and names, do no harm."""
     unquoted = _QUOTED.sub(" ", instruction)
     letters = [character for character in unquoted if character.isalpha()]
+    if len(letters) + unquoted.count(" ") < 0.75 * len(unquoted.strip()) or "\ufffd" in unquoted:
+        return False  # noise of a model that cannot write yet
     latin = sum("LATIN" in unicodedata.name(character, "") for character in letters)
     if not letters or latin < 0.8 * len(letters):
         return False

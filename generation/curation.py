@@ -116,8 +116,7 @@ def _score(
 ) -> int:
     try:
         evaluator = drafting.load(version)
-        identity = backends.identify(version.backend, drafting.source_of(version.backend, version.location))
-        prompt_version = drafting.prompt_version_for(version, identity)
+        prompt_version = drafting.prompt_version_for(version, evaluator.identity)
         done = 0
         for batch in _by_key(unscored.select_related("text"), evaluator.batch_size * 4):
             raws = _raw_scores(evaluator, prompt_version, batch)

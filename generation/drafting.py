@@ -68,7 +68,9 @@ def model_version(backend: str, model: str = "", *, task: str = Task.DRAFT) -> t
     """
     known = ModelVersion.objects.filter(public_id=model).first() if model else None
     if known is not None:
-        backend, model = known.backend, known.location
+        backend = known.backend
+        # An endpoint's location is its address and the name there; the address is the installation's own.
+        model = known.location.partition(" ")[2] if backend == "openai" else known.location
     try:
         identity = backends.identify(backend, source_of(backend, model))
     except BackendError as exc:
@@ -100,13 +102,14 @@ def load(version: ModelVersion) -> Backend:
         # Only a hub model has a revision to ask for; a folder has one state.
         is_folder = Path(version.location).is_dir() or version.backend == backends.STARTER
         source = source_of(version.backend, version.location, "" if is_folder else version.revision)
-    now = backends.identify(version.backend, source)
+    backend = backends.load(version.backend, source)
+    now = backend.identity
     if (now.location, now.revision) != (version.location, version.revision):
         raise BackendError(
             f"'{version.name}' is not the model it was: it is now {now.location} at {now.revision[:12]}, and the "
             f"run was opened with {version.location} at {version.revision[:12]}. Drafting anew opens another run."
         )
-    return backends.load(version.backend, source)
+    return backend
 
 
 def prompt_version_for(version: ModelVersion, identity: Identity) -> str:

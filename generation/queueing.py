@@ -42,7 +42,9 @@ def demand_worker(queue: str) -> None:
     """
     workers = live_workers(queue)
     if workers is None:
-        raise NoWorker("The queue cannot be reached, so nothing was started. Is Redis running? `manage.py doctor` checks.")
+        raise NoWorker(
+            "The queue cannot be reached, so nothing was started. Is Redis running? `manage.py doctor` checks."
+        )
     if not workers:
         raise NoWorker(
             f"No worker listens to the queue '{queue}', so nothing was started. Start one: manage.py rqworker {queue}"
@@ -60,18 +62,24 @@ def job_id(row: models.Model) -> str:
 
 def is_waiting(row: models.Model) -> bool:
     """Whether a live job stands in the queue or works for the row."""
+    return _job_status(row) in LIVE
+
+
+def _job_status(row: models.Model) -> JobStatus | None:
     try:
         job = Job.fetch(job_id(row), connection=django_rq.get_connection("default"), serializer=serializer())
     except NoSuchJobError:
-        return False
-    return job.get_status() in LIVE
+        return None
+    return job.get_status()
 
 
 def serializer() -> Any:
     return django_rq.get_queue("default").serializer
 
 
-def ring_again(work: Callable[[int], None], queued: models.QuerySet[Any], abandoned: models.QuerySet[Any], queue: str) -> int:
+def ring_again(
+    work: Callable[[int], None], queued: models.QuerySet[Any], abandoned: models.QuerySet[Any], queue: str
+) -> int:
     """Enqueue rows that wait without a live job, and rows whose worker went silent. Returns how many."""
     rung = 0
     for row in queued:
@@ -79,8 +87,10 @@ def ring_again(work: Callable[[int], None], queued: models.QuerySet[Any], abando
             ring(work, row, queue)
             rung += 1
     for row in abandoned:
-        ring(work, row, queue)
-        rung += 1
+        # A killed worker's job is "started" for a while yet; only one that stands in the queue will be taken up.
+        if _job_status(row) != JobStatus.QUEUED:
+            ring(work, row, queue)
+            rung += 1
     if rung:
         logger.info("rang again for %d lost jobs of %s", rung, queue)
     return rung

@@ -70,6 +70,7 @@ class Reply:
 class Backend(Protocol):
     """A model that is ready to answer. `batch_size` prompts go through it at once."""
 
+    identity: Identity
     batch_size: int
     has_likelihoods: bool
 

@@ -4,6 +4,7 @@ A model is a folder, a hub id, or the starter model that comes with the project.
 that comes with a model is ever run. A process keeps the model it loaded last.
 """
 
+import contextlib
 import functools
 import gc
 import hashlib
@@ -23,6 +24,7 @@ STARTER_DIR = Path(__file__).resolve().parent.parent / "starter" / "model"
 STARTER = "starter"  # as a location, so that a moved checkout still knows its own model
 BATCH_SIZE_CPU = 16
 BATCH_SIZE_GPU = 64
+HUB_SECONDS = 10
 _HUB_ID = re.compile(r"^[\w.-]{1,96}(?:/[\w.-]{1,96})?$")
 
 
@@ -84,7 +86,7 @@ class LocalModel:
                 local_files_only=True,
             )
             self.model = model.to(self.device).eval()
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as exc:
+        except Exception as exc:  # foreign files can be wrong in as many ways as there are libraries that read them
             raise BackendError(f"The model '{identity.name}' cannot be loaded: {_first_line(exc)}") from exc
         self.tokenizer.padding_side = "left"
         added = self.tokenizer.added_tokens_decoder.values()
@@ -307,27 +309,34 @@ def _checked(folder: Path) -> Path:
 
 
 def _hub_folder(source: Source) -> Path:
-    """The snapshot folder of a hub model, whose name is the commit. Offline, what the cache has."""
-    from huggingface_hub import hf_hub_download
+    """The snapshot folder of a hub model, whose name is the commit. Without a network, what the cache has."""
+    from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    folder: Path | None = None
-    for name in ("config.json", "tokenizer_config.json", "README.md"):
-        try:
-            folder = Path(hf_hub_download(source.model, name, revision=source.revision or None)).parent
-        except LocalEntryNotFoundError as exc:
-            if folder is None:
-                raise BackendError(
-                    f"'{source.model}' is no folder here, is not in the hub's cache, and the hub cannot be reached. "
-                    "Give a folder that holds the model, or download it where there is a network."
-                ) from exc
-        except EntryNotFoundError as exc:
-            if folder is None:
-                raise BackendError(f"'{source.model}' on the hub holds no config.json.") from exc
-        except (HfHubHTTPError, HFValidationError, OSError, ValueError) as exc:
-            raise BackendError(f"The hub does not give '{source.model}': {_first_line(exc)}") from exc
-    if folder is None:
-        raise BackendError(f"The hub does not give '{source.model}'.")
+    revision, is_offline = source.revision or None, False
+    try:
+        revision = HfApi().model_info(source.model, revision=revision, timeout=HUB_SECONDS).sha
+    except (HfHubHTTPError, HFValidationError) as exc:
+        raise BackendError(f"The hub does not give '{source.model}': {_first_line(exc)}") from exc
+    except Exception as exc:  # no network, no name, no route, told to stay offline: each client library has its own
+        logger.info("the hub cannot be reached (%s): looking into its cache", type(exc).__name__)
+        is_offline = True
+    try:
+        folder = Path(
+            hf_hub_download(source.model, "config.json", revision=revision, local_files_only=is_offline)
+        ).parent
+    except LocalEntryNotFoundError as exc:
+        raise BackendError(
+            f"'{source.model}' is no folder here, is not in the hub's cache, and the hub cannot be reached. "
+            "Give a folder that holds the model, or download it where there is a network."
+        ) from exc
+    except EntryNotFoundError as exc:
+        raise BackendError(f"'{source.model}' on the hub holds no config.json.") from exc
+    except (HfHubHTTPError, OSError) as exc:
+        raise BackendError(f"The hub does not give '{source.model}': {_first_line(exc)}") from exc
+    for name in ("tokenizer_config.json", "chat_template.jinja", "README.md"):
+        with contextlib.suppress(EntryNotFoundError):
+            hf_hub_download(source.model, name, revision=revision, local_files_only=is_offline)
     return folder
 
 
@@ -340,6 +349,7 @@ def _snapshot(source: Source) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
+        # By its commit, so a snapshot that is whole in the cache needs no network.
         whole = snapshot_download(
             source.model,
             revision=folder.name,

@@ -1,0 +1,400 @@
+"""Runs: what makes them the same, how they go on after whatever stopped them, and what is kept of each reply."""
+
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from django.conf import settings as project_settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from generation import drafting
+from generation.backends.base import Sampling
+from generation.models import Candidate, CandidateState, JobState, Run, Task
+from tests.endpoint import serving
+from tests.factories import make_model_version, make_text
+from tests.tiny_models import make_tiny_model
+from xinstruct_site.people.models import Event, EventKind
+
+FEW = Sampling(max_new_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return str(make_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture
+def endpoint(settings):
+    """A real server that drafts well; tests change how it answers."""
+    with serving() as server:
+        settings.BACKEND, settings.ENDPOINT = "openai", server.url
+        yield server
+
+
+@pytest.fixture
+def texts(finnish):
+    return [make_text(finnish) for _ in range(5)]
+
+
+def drafted(run):
+    rows = run.candidates.order_by("text_id", "sample_number")
+    return list(rows.values_list("text_id", "sample_number", "raw_reply"))
+
+
+# The same run
+
+
+def test_the_same_question_is_the_same_run(finnish, texts, endpoint):
+    first = drafting.open_run(finnish, samples=2)
+    second = drafting.open_run(finnish, samples=2)
+
+    assert first == second
+    assert (first.state, first.texts_total, first.samples) == (JobState.QUEUED, 5, 2)
+    assert Event.objects.filter(kind=EventKind.RUN_QUEUED).count() == 1
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"sampling": FEW}, {"again": True}])
+def test_another_question_is_another_run(finnish, texts, endpoint, other):
+    assert drafting.open_run(finnish) != drafting.open_run(finnish, **other)
+
+
+def test_again_makes_a_new_run_each_time_and_a_plain_call_goes_on_with_the_newest(finnish, texts, endpoint):
+    runs = [drafting.open_run(finnish), drafting.open_run(finnish, again=True), drafting.open_run(finnish, again=True)]
+
+    assert len({run.pk for run in runs}) == 3
+    assert len({run.seed for run in runs}) == 3
+    assert drafting.open_run(finnish) == runs[-1]
+
+
+def test_new_weights_are_a_new_run(finnish, texts, tmp_path):
+    folder = make_tiny_model(tmp_path / "model", seed=1)
+    first = drafting.open_run(finnish, backend="hf", model=str(folder))
+    make_tiny_model(folder, seed=2)
+    second = drafting.open_run(finnish, backend="hf", model=str(folder))
+
+    assert first != second
+    assert first.model_version.revision != second.model_version.revision
+    with pytest.raises(drafting.DraftingError, match="not the model it was"):
+        drafting.draft(first)
+
+
+def test_run_grows_to_a_higher_limit_more_samples_and_new_texts_and_never_shrinks(finnish, texts, endpoint):
+    run = drafting.open_run(finnish, samples=1, limit=2)
+    assert drafting.draft(run).drafted == 2
+    drafting.draft(drafting.open_run(finnish, samples=2, limit=4))
+    assert run.candidates.count() == 8
+    assert drafting.open_run(finnish, samples=1, limit=1).state == JobState.DONE
+
+    drafting.draft(drafting.open_run(finnish, samples=2))
+    make_text(finnish)
+    grown = drafting.open_run(finnish, samples=2)
+    drafting.draft(grown)
+
+    grown.refresh_from_db()
+    assert grown == run
+    assert grown.candidates.count() == 12
+    assert (grown.state, grown.texts_done, grown.texts_total) == (JobState.DONE, 6, 6)
+
+
+def test_limit_takes_the_first_texts_and_what_is_taken_down_is_not_replaced(finnish, texts, endpoint):
+    texts[1].withdrawn_at = timezone.now()
+    texts[1].save()
+
+    run = drafting.open_run(finnish, samples=1, limit=3)
+    drafting.draft(run)
+
+    assert set(run.candidates.values_list("text_id", flat=True)) == {texts[0].pk, texts[2].pk}
+
+
+def test_prompt_follows_the_model(finnish, texts, endpoint, tiny):
+    version = drafting.model_version("hf", tiny)[0]
+
+    assert drafting.open_run(finnish).prompt_version == "chat-1"
+    assert drafting.open_run(finnish, backend="hf", model=tiny).prompt_version == "paper-1"
+    assert drafting.open_run(finnish, backend="hf", model=version.public_id).model_version == version
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"samples": 0}, "0 samples"),
+        ({"limit": 0}, "limit of 0"),
+        ({"backend": "vllm", "model": "x"}, "not available yet"),
+        ({"backend": "hf", "model": "/nowhere/at/all"}, "no model folder"),
+    ],
+)
+def test_question_that_cannot_be_answered_is_refused(finnish, wrong, message):
+    with pytest.raises(drafting.DraftingError, match=message):
+        drafting.open_run(finnish, **wrong)
+    assert not Run.objects.exists()
+
+
+# Drafting
+
+
+def test_every_text_gets_its_samples_with_the_raw_reply(finnish, texts, endpoint):
+    endpoint.answer = lambda body: (200, 'Sure! Here is one: "Describe the harbour in spring."')
+    run = drafting.open_run(finnish, samples=3)
+
+    progress = drafting.draft(run)
+
+    run.refresh_from_db()
+    assert (progress.drafted, progress.kept) == (15, 15)
+    assert (run.state, run.texts_done, run.tokens) == (JobState.DONE, 5, 15 * 9)
+    one = run.candidates.first()
+    assert one.instruction == "Describe the harbour in spring."
+    assert one.raw_reply.startswith("Sure!")
+    assert one.state == CandidateState.KEPT
+    assert len({body["seed"] for body in endpoint.asked}) == 15
+    assert Event.objects.filter(kind=EventKind.RUN_FINISHED, subject_id=run.pk).count() == 1
+
+
+def test_unsound_replies_are_kept_as_rejected_with_their_reasons(finnish, texts, endpoint):
+    replies = iter(
+        ["Summarize the following text.", "", "Kuvaile tori.", "a\x00b \ud800 describe it", "1. Tell.\n2. Explain."]
+    )
+    endpoint.answer = lambda body: (200, next(replies))
+    run = drafting.open_run(finnish, samples=1)
+
+    drafting.draft(run)
+
+    assert run.candidates.filter(state=CandidateState.KEPT).count() == 0
+    assert drafting.rejected_by_reason(run).keys() >= {"needs_input", "empty", "not_english", "several"}
+    assert run.candidates.filter(raw_reply__contains="\ufffd").count() == 1
+
+
+def test_what_the_server_refuses_is_on_record(finnish, texts, endpoint):
+    endpoint.answer = lambda body: (400, "content filter")
+    run = drafting.open_run(finnish, samples=1)
+
+    drafting.draft(run)
+
+    assert drafting.rejected_by_reason(run) == {"refused": 5}
+    assert "content filter" in run.candidates.first().raw_reply
+
+
+def test_local_model_drafts_the_same_whatever_was_done_before(finnish, texts, tiny):
+    run = drafting.open_run(finnish, backend="hf", model=tiny, samples=2, sampling=FEW)
+    drafting.draft(run)
+    whole = drafted(run)
+    assert len(whole) == 10
+
+    run.candidates.filter(text__in=texts[1:4]).delete()
+    run.candidates.filter(text=texts[0], sample_number=1).delete()
+    again = drafting.draft(drafting.open_run(finnish, backend="hf", model=tiny, samples=2, sampling=FEW))
+
+    assert again.drafted == 7
+    assert drafted(run) == whole
+
+
+def test_finished_run_drafts_nothing_more(finnish, texts, endpoint):
+    run = drafting.open_run(finnish, samples=1)
+    drafting.draft(run)
+    asked = len(endpoint.asked)
+
+    assert drafting.draft(drafting.open_run(finnish, samples=1)).drafted == 0
+    assert len(endpoint.asked) == asked
+    assert Event.objects.filter(kind=EventKind.RUN_FINISHED).count() == 1
+
+
+def test_text_that_comes_while_the_run_goes_is_drafted_too(finnish, texts, endpoint):
+    run = drafting.open_run(finnish, samples=1)
+    late = []
+
+    def on_progress(now):
+        if not late:
+            late.append(make_text(finnish))
+
+    drafting.draft(run, on_progress)
+
+    assert run.candidates.filter(text=late[0]).exists()
+
+
+# Stopped, failed, killed
+
+
+def test_server_that_dies_fails_the_run_readably_and_it_goes_on_later(finnish, texts, endpoint, monkeypatch):
+    monkeypatch.setattr("openai._base_client.BaseClient._calculate_retry_timeout", lambda *args, **kwargs: 0.0)
+    monkeypatch.setattr("generation.drafting.BATCHES_PER_SAVE", 0.25)  # two texts at once
+    good = endpoint.answer
+    endpoint.answer = lambda body: good(body) if len(endpoint.asked) <= 2 else (500, "out of memory")
+    run = drafting.open_run(finnish, samples=1)
+
+    with pytest.raises(drafting.DraftingError, match="out of memory"):
+        drafting.draft(run)
+    run.refresh_from_db()
+    assert (run.state, run.candidates.count()) == (JobState.FAILED, 2)
+    assert "out of memory" in run.error
+
+    endpoint.answer = good
+    drafting.draft(drafting.open_run(finnish, samples=1))
+    run.refresh_from_db()
+    assert (run.state, run.error, run.candidates.count()) == (JobState.DONE, "", 5)
+
+
+def test_stopped_run_ends_at_the_next_batch_and_keeps_what_it_has(finnish, texts, endpoint, monkeypatch):
+    monkeypatch.setattr("generation.drafting.BATCHES_PER_SAVE", 0.25)
+    run = drafting.open_run(finnish, samples=1)
+
+    with pytest.raises(drafting.RunIsTaken, match="stopped"):
+        drafting.draft(run, lambda now: Run.objects.get(pk=run.pk).stop())
+
+    run.refresh_from_db()
+    assert run.state == JobState.STOPPED
+    assert 0 < run.candidates.count() < 5
+
+
+def test_ctrl_c_stops_the_run_and_calling_again_goes_on(finnish, texts, endpoint, monkeypatch):
+    monkeypatch.setattr("generation.drafting.BATCHES_PER_SAVE", 0.25)
+    run = drafting.open_run(finnish, samples=1)
+
+    def interrupt(now):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drafting.draft(run, interrupt)
+    run.refresh_from_db()
+    assert run.state == JobState.STOPPED
+
+    drafting.draft(drafting.open_run(finnish, samples=1))
+    assert run.candidates.count() == 5
+
+
+def test_run_of_a_living_worker_is_left_alone_and_of_a_silent_one_taken_over(finnish, texts, endpoint):
+    run = drafting.open_run(finnish, samples=1)
+    other = Run.objects.get(pk=run.pk)
+    assert other.claim()
+
+    with pytest.raises(drafting.RunIsTaken, match="elsewhere"):
+        drafting.draft(run)
+    Run.objects.update(heartbeat_at=timezone.now() - dt.timedelta(hours=1))
+    drafting.draft(run)
+
+    assert run.candidates.count() == 5
+    assert not other.beat()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_worker_that_was_taken_over_saves_its_batch_once_and_leaves(finnish, texts, endpoint):
+    run = drafting.open_run(finnish, samples=1)
+    good = endpoint.answer
+
+    def taken_over_meanwhile(body):
+        Run.objects.filter(pk=run.pk).update(started_at=timezone.now() + dt.timedelta(seconds=1))
+        connection.close()
+        return good(body)
+
+    endpoint.answer = taken_over_meanwhile
+    with pytest.raises(drafting.RunIsTaken):
+        drafting.draft(run)
+
+    assert run.candidates.count() == 5
+    assert Run.objects.get(pk=run.pk).state == JobState.RUNNING  # the other one's
+
+
+@pytest.mark.django_db(transaction=True)
+def test_heart_beats_while_one_batch_takes_long(finnish, endpoint, settings):
+    make_text(finnish)
+    settings.HEARTBEAT_SECONDS = 1
+    endpoint.seconds = 2.5
+    run = drafting.open_run(finnish, samples=1)
+    seen = []
+
+    def look(body):
+        now = Run.objects.get(pk=run.pk)
+        seen.append((now.heartbeat_at - now.started_at, Run.objects.abandoned().exists()))
+        connection.close()
+        return 200, "Describe a market day."
+
+    endpoint.answer = look
+    drafting.draft(run)
+
+    assert seen[0][0] > dt.timedelta(seconds=1)
+    assert not seen[0][1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_killed_in_the_middle_and_started_again_loses_nothing_and_doubles_nothing(finnish, endpoint, settings):
+    for _ in range(40):
+        make_text(finnish)
+    endpoint.seconds = 0.05
+    database = connection.settings_dict
+    parts = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
+    query = " ".join(f"{key}={database[name]}" for key, name in parts.items() if database[name])
+    options = " ".join(f"{key}={value}" for key, value in database["OPTIONS"].items() if key == "host")
+    env = os.environ | {
+        "DATABASE_URL": f"dbname={database['NAME']} {query} {options}",
+        "REDIS_URL": project_settings.REDIS_URL,
+        "XI_SECRET_KEY": "for-this-test-only",
+        "XI_BACKEND": "openai",
+        "XI_ENDPOINT": endpoint.url,
+    }
+    command = [sys.executable, "manage.py", "draft", "--language", "fi", "--samples", "2"]
+
+    with subprocess.Popen(command, env=env, cwd=project_settings.BASE_DIR, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not Candidate.objects.exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    saved = dict(Candidate.objects.values_list("pk", "raw_reply"))
+    run = Run.objects.get()
+    assert run.state == JobState.RUNNING
+    assert 0 < len(saved) < 80
+
+    Run.objects.update(heartbeat_at=timezone.now() - dt.timedelta(hours=1))  # the time that makes it silent
+    endpoint.seconds = 0
+    drafting.draft(drafting.open_run(finnish, samples=2))
+
+    run.refresh_from_db()
+    assert (run.state, run.texts_done) == (JobState.DONE, 40)
+    assert run.candidates.count() == 80
+    assert dict(Candidate.objects.filter(pk__in=saved).values_list("pk", "raw_reply")) == saved
+
+
+# The command
+
+
+def test_command_drafts_and_says_what_it_did(finnish, texts, endpoint, capsys):
+    replies = iter(["Summarize the following text."] * 2)
+    good = endpoint.answer
+    endpoint.answer = lambda body: (200, next(replies)) if len(endpoint.asked) <= 2 else good(body)
+
+    call_command("draft", "--language", "fi", "--samples", "1")
+    first = capsys.readouterr().out
+    call_command("draft", "--language", "fi", "--samples", "1")
+    second = capsys.readouterr().out
+
+    assert "5 (kept 3)" in first
+    assert "rejected: needs_input" in first
+    assert "0 (kept 0)" in second
+    assert Candidate.objects.count() == 5
+
+
+def test_command_explains_what_is_wrong(finnish, endpoint):
+    with pytest.raises(CommandError, match="no language 'xx'"):
+        call_command("draft", "--language", "xx")
+    with pytest.raises(CommandError, match="no texts yet"):
+        call_command("draft", "--language", "fi")
+    with pytest.raises(CommandError, match="no model folder"):
+        call_command("draft", "--language", "fi", "--backend", "hf", "--model", "/nowhere")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_command_leaves_a_run_whose_worker_lives(finnish, texts, endpoint, settings):
+    settings.HEARTBEAT_SECONDS = 4
+    run = drafting.open_run(finnish, samples=1)
+    assert run.claim()
+
+    with drafting.heartbeat(run), pytest.raises(CommandError, match="its worker is alive"):
+        call_command("draft", "--language", "fi", "--samples", "1")
+
+
+def test_score_rows_of_a_model_are_no_draft_rows(finnish, tiny):
+    assert drafting.model_version("hf", tiny)[0] != drafting.model_version("hf", tiny, task=Task.SCORE)[0]
+    assert make_model_version().task == Task.DRAFT
