@@ -15,7 +15,7 @@ from annotation import queues, reviewing
 from annotation.models import Item, ItemState, Pair, Review, Slot, SlotState
 from annotation.queues import EmptyReason, QueueEmpty
 from tests.factories import accepting, make_items, make_language, make_user
-from xinstruct_site.people.models import Language, User
+from xinstruct_site.people.models import Event, EventKind, Language, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -108,6 +108,48 @@ def test_free_slot_that_is_only_locked_is_waited_for():
     _, slot = at_once([touch, claim])
 
     assert slot.holder == user
+
+
+def test_slot_that_comes_free_while_the_reason_is_sought_is_taken(monkeypatch):
+    language = make_language("fi", overlap=1, quorum=1)
+    make_items(language, 1)
+    user = make_user(language=language)
+    claims = iter([lambda *args: None, queues._claim])  # the first look came a moment too early
+    monkeypatch.setattr(queues, "_claim", lambda *args: next(claims)(*args))
+
+    assert queues.claim_next(user, language).holder == user
+
+
+def test_slot_cannot_be_taken_over_between_a_submits_look_and_its_commit(monkeypatch):
+    language = make_language("fi", overlap=1, quorum=1)
+    late, quick = make_user(language=language), make_user(language=language)
+    item = make_items(language, 1)[0]
+    queues.claim_next(late, language)
+    Slot.objects.update(lease_expires_at=timezone.now() - queues.lease())
+    inside, claimed = threading.Event(), threading.Event()
+    record = Event.record
+
+    def slowly(kind: EventKind, *args: Any, **kwargs: Any) -> Event:
+        if kind == EventKind.REVIEW_SUBMITTED:
+            inside.set()
+            claimed.wait(timeout=0.5)
+        return record(kind, *args, **kwargs)
+
+    monkeypatch.setattr(Event, "record", slowly)
+
+    def take() -> EmptyReason | Slot:
+        assert inside.wait(timeout=10)
+        try:
+            return queues.claim_next(quick, language)
+        except QueueEmpty as empty:
+            return empty.reason
+        finally:
+            claimed.set()
+
+    outcome, taken = at_once([lambda: reviewing.submit(late, item, accepting()), take])
+
+    assert outcome.counted
+    assert taken == EmptyReason.ALL_DONE
 
 
 def test_two_tabs_of_one_person_get_the_same_slot():
