@@ -25,6 +25,10 @@ class LineChart:
     last_x: str
     last_y: str
     last_label: str
+    # Where the last value stands: beside its point, or above it where the line has reached the edge.
+    label_anchor: str
+    label_dx: str
+    label_dy: str
     # The frame, for axes and labels.
     width: str = str(WIDTH)
     height: str = str(HEIGHT)
@@ -57,6 +61,7 @@ def line_chart(points: Sequence[tuple[float, float]], *, x_max: float = 0) -> Li
     def place_y(y: float) -> str:
         return f"{BOTTOM - (BOTTOM - TOP) * (y - y_low) / ((y_high - y_low) or 1):.1f}"
 
+    at_edge = last[0] > 0.85 * x_end
     return LineChart(
         line=" ".join(f"{place_x(x)},{place_y(y)}" for x, y in points),
         x_ticks=[Tick(place_x(x), f"{x:,.6g}") for x in x_ticks if x <= x_end],
@@ -64,6 +69,9 @@ def line_chart(points: Sequence[tuple[float, float]], *, x_max: float = 0) -> Li
         last_x=place_x(last[0]),
         last_y=place_y(last[1]),
         last_label=f"{last[1]:.3f}",
+        label_anchor="end" if at_edge else "start",
+        label_dx="4" if at_edge else "10",
+        label_dy="-22" if at_edge else "5",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import django_rq
 from django.db import models
+from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 from rq import Worker
 from rq.exceptions import NoSuchJobError
@@ -47,7 +48,8 @@ def demand_worker(queue: str) -> None:
         )
     if not workers:
         raise NoWorker(
-            f"No worker listens to the queue '{queue}', so nothing was started. Start one: manage.py rqworker {queue}"
+            _("No worker listens to the queue '%(queue)s', so nothing was started. Start one: manage.py worker")
+            % {"queue": queue}
         )
 
 

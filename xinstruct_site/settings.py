@@ -242,7 +242,7 @@ TEXT_CHARS_MAX = env_int("XI_TEXT_CHARS_MAX", 3000, minimum=2)
 if TEXT_CHARS_MIN >= TEXT_CHARS_MAX:
     raise ImproperlyConfigured(f"XI_TEXT_CHARS_MIN={TEXT_CHARS_MIN} is not below XI_TEXT_CHARS_MAX={TEXT_CHARS_MAX}")
 # What a page takes as one file of texts; larger ones come in through the command.
-UPLOAD_BYTES = env_int("XI_UPLOAD_BYTES", 50_000_000, minimum=1000)
+UPLOAD_BYTES = env_int("XI_UPLOAD_BYTES", 50 * 1024 * 1024, minimum=1000)
 
 # Review
 LEASE_MINUTES = env_int("XI_LEASE_MINUTES", 30, minimum=1)
