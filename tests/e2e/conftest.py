@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -81,7 +82,13 @@ class System:
     def database_url(self) -> str:
         if url := self.env.get("DATABASE_URL"):
             return url
-        code = "from xinstruct_site import embedded; print(embedded.database_url())"
+        return self._embedded("database_url()")
+
+    def services_dir(self) -> Path:
+        return Path(self._embedded("services_dir()"))
+
+    def _embedded(self, call: str) -> str:
+        code = f"from xinstruct_site import embedded; print(embedded.{call})"
         return subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=self.env, text=True).strip()
 
     def invite(self, email: str, role: str, language: str | None = None) -> str:
@@ -125,6 +132,8 @@ def system(own_services: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     running.start()
     yield running
     running.stop()
+    if not (services := running.services_dir()).is_relative_to(data_dir):
+        shutil.rmtree(services, ignore_errors=True)  # root's PostgreSQL lives elsewhere under a private folder
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from xinstruct_site.people.languages import Profile, add_language, look_up
 from xinstruct_site.people.models import Direction
 
 CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+MOST_REVIEWS = 9  # as the table's constraint has it
 
 
 class Command(BaseCommand):
@@ -21,6 +22,8 @@ class Command(BaseCommand):
         parser.add_argument("--own-name", help="the language's name for itself")
         parser.add_argument("--script", help="ISO 15924, for example Latn, Arab, Deva")
         parser.add_argument("--direction", choices=Direction.values)
+        parser.add_argument("--overlap", type=int, default=2, help="reviews that an item asks for (default 2)")
+        parser.add_argument("--quorum", type=int, default=2, help="how many of them must accept (default 2)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         code = options["code"]
@@ -39,7 +42,10 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{said['script']} is not an ISO 15924 script: four letters, the first a capital (Latn, Arab)"
             )
-        language, is_new = add_language(Profile(code=code, **said))
+        overlap, quorum = options["overlap"], options["quorum"]
+        if not 1 <= quorum <= overlap <= MOST_REVIEWS:
+            raise CommandError(f"quorum {quorum} of overlap {overlap}: both from 1 to {MOST_REVIEWS}, quorum not above")
+        language, is_new = add_language(Profile(code=code, **said), overlap=overlap, quorum=quorum)
         current_agreement()
         self.stdout.write(f"{'added' if is_new else 'was there already'}: {language.code}")
         for label, value in (
