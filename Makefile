@@ -49,7 +49,7 @@ lint: $(VENV)/.installed-dev
 	XI_DEBUG=1 $(PY) manage.py makemigrations --check --dry-run
 
 types: $(VENV)/.installed-dev
-	XI_DEBUG=1 $(PY) -m mypy xinstruct_site generation annotation tests bench
+	XI_DEBUG=1 $(PY) -m mypy xinstruct_site generation annotation bench
 
 unit: $(VENV)/.installed-dev
 	$(PY) -m pytest -m "not e2e and not gpu" $(PYTEST_ARGS)

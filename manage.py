@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line. Commands that touch the database find the embedded services running (see xinstruct_site/embedded.py)."""
+"""Django's command line. Commands find the embedded services running (see xinstruct_site/embedded.py)."""
 
 import os
 import sys

@@ -71,9 +71,7 @@ class SlotState(models.TextChoices):
 class SlotQuerySet(models.QuerySet["Slot"]):
     def claimable(self) -> Self:
         """Free, or held under a lease that ran out."""
-        return self.filter(
-            Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=timezone.now())
-        )
+        return self.filter(Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=timezone.now()))
 
     def live(self) -> Self:
         """Held under a lease that still runs."""
@@ -81,18 +79,19 @@ class SlotQuerySet(models.QuerySet["Slot"]):
 
 
 class Slot(models.Model):
-    """One of the reviews an item needs. The table has one row per review wanted, so nobody can be assigned beyond that."""
+    """One of the reviews an item needs. One row per review wanted: nobody can be assigned beyond that."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="slots")
-    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="+")  # of the item; kept for the claim query
+    # The item's own; here as well, so that a claim reads one narrow table.
+    language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="+")
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=10, choices=SlotState, default=SlotState.FREE)
     holder = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="slots")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
-    priority = models.SmallIntegerField(default=100, help_text="Lower is served first; one-short and tie-break slots lead.")
+    priority = models.SmallIntegerField(default=100, help_text="Lower is served first.")
     order = models.PositiveIntegerField(default=0, help_text="Rank of the selection, which spreads over clusters.")
-    wordings = models.JSONField(null=True, blank=True, help_text="A tie-break's choices, blind: the wordings that differed.")
+    wordings = models.JSONField(null=True, blank=True, help_text="A tie-break's choices, blind.")
 
     objects = SlotQuerySet.as_manager()
 
@@ -296,7 +295,7 @@ class Pair(models.Model):
     state = models.CharField(max_length=10, choices=PairState)
     instruction = models.TextField()
     input = models.TextField(blank=True)
-    spans = models.JSONField(default=list, help_text="Kept parts of the body: [{start, end, quote}]; empty is all of it.")
+    spans = models.JSONField(default=list, help_text="Kept parts of the body; empty: all of it.")
     response_edit = models.TextField(null=True, blank=True)  # noqa: DJ001 - None says unedited
     origin = models.CharField(max_length=20, choices=Origin, default=Origin.WEB)
     variety = models.CharField(max_length=80, blank=True)

@@ -114,9 +114,9 @@ class Task(models.TextChoices):
 class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
     def within(self, languages: models.QuerySet[Language]) -> Self:
         """Models that came from outside, and those that learnt here from no other language than these."""
-        return self.filter(
-            Q(fine_tune_run=None) | Q(fine_tune_run__in=FineTuneRun.objects.within(languages))
-        ).order_by("-is_starter", "-pk")
+        return self.filter(Q(fine_tune_run=None) | Q(fine_tune_run__in=FineTuneRun.objects.within(languages))).order_by(
+            "-is_starter", "-pk"
+        )
 
 
 class ModelVersion(models.Model):
@@ -141,7 +141,9 @@ class ModelVersion(models.Model):
         verbose_name = _("model version")
         verbose_name_plural = _("model versions")
         constraints = [
-            models.UniqueConstraint(fields=["task", "backend", "location", "revision"], name="one_row_per_model_version")
+            models.UniqueConstraint(
+                fields=["task", "backend", "location", "revision"], name="one_row_per_model_version"
+            )
         ]
 
     def __str__(self) -> str:
@@ -185,7 +187,7 @@ class JobModel(models.Model):
         abstract = True
 
     def claim(self) -> bool:
-        """Take the work. False where somebody else has it or it is finished; a silent worker's claim may be taken over."""
+        """Take the work; a silent worker's claim may be taken over. False where somebody has it or it is finished."""
         now = timezone.now()
         silent_since = now - dt.timedelta(seconds=settings.HEARTBEAT_SECONDS)
         won = (
@@ -460,7 +462,9 @@ class Release(models.Model):
         verbose_name = _("release")
         verbose_name_plural = _("releases")
         constraints = [
-            models.CheckConstraint(condition=~Q(state=ReleaseState.READY) | ~Q(sha256=""), name="ready_release_is_hashed")
+            models.CheckConstraint(
+                condition=~Q(state=ReleaseState.READY) | ~Q(sha256=""), name="ready_release_is_hashed"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A whole system for browser journeys: gunicorn, a worker, PostgreSQL and Redis, started by `manage.py up` as users start it."""
+"""A whole system for browser journeys: gunicorn, worker, PostgreSQL, Redis, started by `manage.py up` as users do."""
 
 import os
 import re
