@@ -26,7 +26,7 @@ from annotation.diffing import word_diff
 from annotation.forms import Choice, ReviewForm, read_shown_token
 from annotation.models import Item, Review, Slot, SlotState
 from annotation.views.access import language_for, person
-from xinstruct_site.people.agreements import agreement_required, current_agreement, has_accepted
+from xinstruct_site.people.agreements import agreement_first, current_agreement, has_accepted
 from xinstruct_site.people.models import Language, User
 
 
@@ -44,9 +44,9 @@ class Work:
 @require_GET
 @never_cache
 @login_required
-@agreement_required
 def review(request: HttpRequest, code: str) -> HttpResponse:
-    return next_card(request, language_for(request, code))
+    language = language_for(request, code)
+    return agreement_first(request, person(request)) or next_card(request, language)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -56,11 +56,9 @@ def review_item(request: HttpRequest, code: str, public_id: str) -> HttpResponse
     work = work_at(request, code, public_id)
     if request.method == "POST":
         return submit(request, work)
-    if not has_accepted(work.user, current_agreement()):
-        return redirect(f"{reverse('agreement')}?next={request.path}")
     if work.slot:
         queues.renew(work.slot)
-    return card(request, work)
+    return agreement_first(request, work.user) or card(request, work)
 
 
 def submit(request: HttpRequest, work: Work) -> HttpResponse:
@@ -217,8 +215,10 @@ def is_replay(request: HttpRequest, work: Work) -> bool:
 
 def unreadable(request: HttpRequest) -> str:
     """Why this text cannot be stored, or nothing. Django would put question marks where the bytes are no UTF-8."""
+    sent = "".join(text for texts in request.POST.lists() for text in texts[1])
     try:
-        sent = unquote_to_bytes(request.body).decode("utf-8")
+        if request.content_type == "application/x-www-form-urlencoded":  # what our forms send
+            unquote_to_bytes(request.body).decode("utf-8")
     except UnicodeDecodeError:
         return _(
             "There is a broken character in what you typed, so nothing was stored. Please delete it and try again."

@@ -1,9 +1,6 @@
 """The contributor agreement: which version counts, who has accepted it, and the gate before what needs it."""
 
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 from django.db import transaction
@@ -36,15 +33,9 @@ def accept(user: User, agreement: ContributorAgreement) -> None:
             Event.record(EventKind.AGREED, acceptance, actor=user, version=agreement.version)
 
 
-def agreement_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Send people to the agreement first, and back here after. For pages that show work, not for those that take it:
-    what somebody typed must not be lost to a new version."""
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        user = request.user
-        if isinstance(user, User) and not has_accepted(user, current_agreement()):
-            return redirect(f"{reverse('agreement')}?{urlencode({'next': request.get_full_path()})}")
-        return view(request, *args, **kwargs)
-
-    return wrapped
+def agreement_first(request: HttpRequest, user: User) -> HttpResponse | None:
+    """The way to the agreement and back here, for people who have not accepted it. For pages that show work, not for
+    those that take it: what somebody typed must not be lost to a new version."""
+    if has_accepted(user, current_agreement()):
+        return None
+    return redirect(f"{reverse('agreement')}?{urlencode({'next': request.get_full_path()})}")
