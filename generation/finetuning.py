@@ -334,6 +334,8 @@ def fit(
         )
     except (ValueError, KeyError) as exc:
         raise TrainingError(f"The trainer refuses: {exc}") from exc
+    if method == Method.FULL and trainer.args.use_cpu:
+        _score_replies_only(trainer.model)
     trainer.remove_callback(transformers.PrinterCallback)  # the watch tells, and better
     checkpoint = _last_checkpoint(work / "checkpoints")
     watch.begin(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
@@ -419,6 +421,43 @@ def _arguments(config: dict[str, Any], output: Path, max_length: int) -> Any:
         report_to="none",
         disable_tqdm=True,
     )
+
+
+def _score_replies_only(model: Any) -> None:
+    """Have the output layer look at positions that count in the loss, and at no other.
+
+    TRL does so where there is Triton, and elsewhere scores the whole prompt too: for a small model on the CPU, most of
+    the work.
+    """
+    import torch
+    from trl.trainer.utils import FusedCausalLMOutput
+
+    fused = model.forward
+
+    def forward(*args: Any, fused_lm_head: bool = False, labels: Any = None, **kwargs: Any) -> Any:
+        if not fused_lm_head:
+            return fused(*args, labels=labels, **kwargs)
+        hidden = model.base_model(*args, **(kwargs | {"use_cache": False})).last_hidden_state[:, :-1]
+        mask = labels[:, 1:] != -100
+        chances = model.get_output_embeddings()(hidden[mask]).float().log_softmax(-1)
+        targets = labels[:, 1:][mask]
+        with torch.no_grad():
+            entropy = -(chances.exp() * chances).sum(-1)
+            is_top1 = chances.argmax(-1) == targets
+
+        def spread(values: Any) -> Any:
+            return values.new_zeros(mask.shape).masked_scatter(mask, values)
+
+        log_probs = spread(chances.gather(-1, targets.unsqueeze(-1)).squeeze(-1))
+        return FusedCausalLMOutput(
+            loss=-log_probs.sum() / mask.sum().clamp(min=1),
+            log_probs=log_probs,
+            entropy=spread(entropy),
+            is_top1=spread(is_top1),
+            label_mask=mask,
+        )
+
+    model.forward = forward
 
 
 def _lora(config: dict[str, Any]) -> Any:

@@ -142,6 +142,16 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_does_not(release, 
     assert first != pytest.approx(other, abs=1e-3)
 
 
+def test_scoring_the_replies_alone_gives_the_loss_of_trl(release, tiny, monkeypatch):
+    ours, theirs = open_run(release, tiny, epochs=1), open_run(release, tiny, epochs=1, max_length=511)
+    finetuning.train(ours)
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning, "_score_replies_only", lambda model: None)
+        finetuning.train(theirs)
+
+    assert losses(ours) == pytest.approx(losses(theirs), abs=1e-3)
+
+
 def test_loss_is_taken_on_the_reply_and_not_on_the_prompt(tiny, tmp_path, monkeypatch):
     import trl
 
