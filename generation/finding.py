@@ -15,7 +15,7 @@ from xinstruct_site.people.models import Language
 
 TEXTS_PER_PAGE = 25
 BEGINNING_CHARS = 240
-SEARCH_WINDOW = 20_000  # read in about 0.2 s
+SEARCH_WINDOW = 20_000  # read in about 0.4 s
 
 
 @dataclass(frozen=True, slots=True)
