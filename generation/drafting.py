@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from generation import backends, checks, prompts
 from generation.backends.base import Backend, BackendError, Identity, Reply, Sampling, Source
@@ -185,7 +185,7 @@ def open_run(
         )
         if not is_new:
             run.samples = max(run.samples, samples)
-            run.text_limit = None if limit is None or run.text_limit is None else max(run.text_limit, limit)
+            run.text_limit = _grown_limit(run, limit)
         run.texts_done, run.texts_total = _recount(run)
         run.save(update_fields=["samples", "text_limit", "texts_total", "texts_done"])
         if run.texts_done < run.texts_total:
@@ -194,6 +194,16 @@ def open_run(
         if is_new:
             Event.record(EventKind.RUN_QUEUED, run, actor=created_by, language=language, texts=run.texts_total)
     return run
+
+
+def _grown_limit(run: Run, limit: int | None) -> int | None:
+    """The limit that takes in what is asked for now, what is drafted already, and what a worker was promised."""
+    if limit is None:
+        return None
+    if run.state in {JobState.QUEUED, JobState.RUNNING}:
+        return None if run.text_limit is None else max(run.text_limit, limit)
+    last = run.candidates.aggregate(last=Max("text_id"))["last"] or 0
+    return max(limit, Text.objects.filter(language=run.language, pk__lte=last).count())
 
 
 def texts_of(run: Run) -> TextQuerySet:

@@ -102,6 +102,18 @@ def test_run_grows_to_a_higher_limit_more_samples_and_new_texts_and_never_shrink
     assert (grown.state, grown.texts_done, grown.texts_total) == (JobState.DONE, 6, 6)
 
 
+def test_limit_holds_for_texts_that_came_since_a_run_without_one(finnish, texts, endpoint):
+    drafting.draft(drafting.open_run(finnish, samples=1))
+    for _ in range(4):
+        make_text(finnish)
+
+    run = drafting.open_run(finnish, samples=1, limit=7)
+    drafting.draft(run)
+
+    assert run.candidates.count() == 7
+    assert drafting.open_run(finnish, samples=1, limit=2).state == JobState.DONE
+
+
 def test_limit_takes_the_first_texts_and_what_is_taken_down_is_not_replaced(finnish, texts, endpoint):
     texts[1].withdrawn_at = timezone.now()
     texts[1].save()
