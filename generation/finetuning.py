@@ -186,6 +186,7 @@ def _train_claimed(run: FineTuneRun, on_progress: Callable[[Progress], None] | N
             work=work_folder(run),
             watch=RowWatch(run, on_progress),
         )
+        outcome.loss_first = run.log.order_by("step").values_list("loss", flat=True)[0]  # of all workers it took
         _write_recipe(written, run, rows, outcome)
         if not run.beat():
             shutil.rmtree(written)
@@ -315,7 +316,10 @@ def fit(
     import transformers
     from trl import SFTTrainer
 
+    # Progress is the watch's to show.
     datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
     model, tokenizer = base
     max_length = min(config["max_length"], model.config.get_text_config().max_position_embeddings)
     examples = fitted(tokenizer, [example(task, row) for row in rows], max_length)
