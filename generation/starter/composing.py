@@ -131,16 +131,19 @@ def _compose_one(
             sentences.append(chance.choice(chance.choice(shelves[stray]).sentences))
     chance.shuffle(sentences)
     whole = len(sentences) > 1
-    if chance.random() < 0.7:
-        drop = chance.uniform(0.05, 0.45)
+    if chance.random() < 0.6:
+        drop = chance.uniform(0.05, 0.4)
         sentences = [_thinned(sentence, drop, chance) for sentence in sentences]
     if whole and chance.random() < 0.3:
         sentences.insert(0, _piece(chance.choice(main.sentences), chance).rstrip(".,;:!?।۔") + "\n")
     body = _laid_out(sentences, chance)
     if whole and chance.random() < 0.15:
         body += "\n\n" + chance.choice(BOILERPLATE[language])
-    # The topic's own instructions name dishes and towns. A model this small could only guess at those.
-    instruction = chance.choice(general[subject]).format(place=PLACES[language])
+    # Mostly one that fits any text on the subject: the topic's own names dishes and towns, which the model would guess.
+    if whole and chance.random() < 0.12:
+        instruction = chance.choice(main.instructions)
+    else:
+        instruction = chance.choice(general[subject]).format(place=PLACES[language])
     return ComposedPair(language, subject, instruction, body)
 
 

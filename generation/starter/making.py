@@ -1,7 +1,7 @@
 """Makes the starter model from nothing: tokenizer from the seeds, fresh weights, composed pairs, our own training.
 
-The pairs come in a fixed order, each once. At first the reply is only the subject's name and the place: a far clearer
-lesson on what a text is about than a sentence. Then these give way to instructions.
+The pairs come in a fixed order, each once. At first the reply is only the subject's name: a far clearer lesson on what
+a text is about than a sentence. Then these give way to instructions.
 """
 
 import random
@@ -21,7 +21,7 @@ CARD = composing.HERE / "card.md"
 END = "<|endoftext|>"
 PAD = "<|pad|>"
 VOCABULARY = 12_000
-LESSONS = 51_200  # pairs, each seen once
+LESSONS = 28_800  # pairs, each seen once
 SEED = 20_240
 CONFIG: dict[str, Any] = finetuning.DEFAULTS | {
     "epochs": 1,
@@ -87,17 +87,13 @@ def lessons(topics: Sequence[Topic]) -> list[dict[str, Any]]:
         chance.shuffle(batches)
         for batch in batches:
             names = chance.random() < _share_of_names(start / len(pairs))
-            rows += [_row(pair, name_of(pair) if names else pair.instruction) for pair in batch]
+            rows += [_row(pair, pair.subject if names else pair.instruction) for pair in batch]
     return rows
 
 
 def _share_of_names(progress: float) -> float:
-    """Which share of the batches asks for subject and place alone, by how far training is."""
-    return 1.0 if progress < 0.2 else 0.4 if progress < 0.55 else 0.0
-
-
-def name_of(pair: ComposedPair) -> str:
-    return f"{pair.subject} in {composing.PLACES[pair.language]}"
+    """Which share of the batches asks for the bare subject, by how far training is."""
+    return 1.0 if progress < 0.3 else 0.5 if progress < 0.8 else 0.0
 
 
 def _row(pair: ComposedPair, instruction: str) -> dict[str, Any]:
