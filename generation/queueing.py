@@ -63,8 +63,11 @@ def job_id(row: models.Model) -> str:
 
 
 def is_waiting(row: models.Model) -> bool:
-    """Whether a live job stands in the queue or works for the row."""
-    return _job_status(row) in LIVE
+    """Whether a live job stands in the queue or works for the row; False where the queue cannot be reached."""
+    try:
+        return _job_status(row) in LIVE
+    except (RedisError, OSError):
+        return False
 
 
 def _job_status(row: models.Model) -> JobStatus | None:

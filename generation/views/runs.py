@@ -113,9 +113,12 @@ def run_context(one: Run) -> dict[str, Any]:
     drafted = sum(counts.values())
     per_second = drafted / one.seconds if one.seconds else None
     left = (one.texts_total - one.texts_done) * one.samples
+    is_drafting = one.state in {JobState.QUEUED, JobState.RUNNING}
     return {
         "run": one,
-        "is_going_on": one.state in {JobState.QUEUED, JobState.RUNNING},
+        "is_drafting": is_drafting,
+        # Scoring has no row of its own: what a worker has yet to do for the language is scoring.
+        "is_going_on": is_drafting or queueing.is_waiting(one.language),
         "drafted": drafted,
         "kept": counts.get(CandidateState.KEPT, 0),
         "rejected": counts.get(CandidateState.REJECTED, 0),

@@ -71,7 +71,7 @@ def database() -> Iterator[Finding]:
     yield Finding(
         "database",
         BAD if old else GOOD,
-        f"PostgreSQL {version} at {place}" + (": 15 or newer is needed" if old else ""),
+        f"PostgreSQL {version}, {place}" + (": 15 or newer is needed" if old else ""),
     )
     executor = MigrationExecutor(connection)
     pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
