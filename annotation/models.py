@@ -35,7 +35,10 @@ class Item(models.Model):
     public_id = public_id_field()
     language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="items")
     text = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="items")
-    round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="items")
+    round = models.ForeignKey(
+        Round, on_delete=models.PROTECT, null=True, blank=True, related_name="items",
+        help_text="Empty: a practice item, which no round selected.",
+    )  # fmt: skip
     kind = models.CharField(max_length=10, choices=ItemKind, default=ItemKind.NORMAL)
     state = models.CharField(max_length=10, choices=ItemState, default=ItemState.OPEN)
     candidate_ids = ArrayField(models.BigIntegerField(), default=list, help_text="Best first.")
@@ -49,7 +52,12 @@ class Item(models.Model):
     class Meta:
         verbose_name = _("item")
         verbose_name_plural = _("items")
-        constraints = [models.UniqueConstraint(fields=["text", "round"], name="one_item_per_text_and_round")]
+        constraints = [
+            models.UniqueConstraint(fields=["text", "round"], name="one_item_per_text_and_round"),
+            models.CheckConstraint(
+                condition=Q(round__isnull=False) | Q(kind=ItemKind.PRACTICE), name="only_practice_is_in_no_round"
+            ),
+        ]
         indexes = [models.Index(fields=["language", "state"], name="item_by_language_state")]
 
     def __str__(self) -> str:
@@ -156,6 +164,67 @@ class Autosave(models.Model):
 class Decision(models.TextChoices):
     ACCEPT = "accept", _("accept")
     REJECT = "reject", _("reject")
+
+
+class Lesson(models.Model):
+    """What a practice item teaches: what is shown, what we would decide on it, and why."""
+
+    item = models.OneToOneField(Item, on_delete=models.CASCADE, related_name="lesson")
+    position = models.PositiveIntegerField(default=0)
+    instruction = models.TextField(_("instruction"))
+    input = models.TextField(_("input"), blank=True)
+    decision = models.CharField(_("decision"), max_length=6, choices=Decision)
+    overall = models.PositiveSmallIntegerField(_("overall"))
+    explanation = models.TextField(_("explanation"), help_text=_("Markdown."))
+    made_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(decision=Decision.ACCEPT, overall__range=(3, 5))
+                | Q(decision=Decision.REJECT, overall__range=(1, 3)),
+                name="lesson_keeps_the_rules_of_a_review",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"lesson of item {self.item_id}"
+
+
+class PracticeAnswer(models.Model):
+    """What a person decided on a practice item. It counts for nothing but their own learning."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="practice_answers")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    decision = models.CharField(max_length=6, choices=Decision)
+    overall = models.PositiveSmallIntegerField()
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "user"], name="one_practice_answer_per_item_and_person"),
+            models.CheckConstraint(condition=Q(overall__range=RATING), name="practice_answer_within_1_to_5"),
+        ]
+
+    def __str__(self) -> str:
+        return f"practice answer of {self.user} on item {self.item_id}"
+
+
+class PracticeDone(models.Model):
+    """That a person went through the practice of a language, or passed it over: it is not put before them again."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "language"], name="one_practice_done_per_person_and_language")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is through with the practice of {self.language}"
 
 
 class Flag(models.TextChoices):
