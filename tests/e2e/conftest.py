@@ -106,8 +106,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def own_services() -> Iterator[dict[str, str]]:
     """Environment of the system under test: embedded services, or a database of its own on the servers given."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("XI_", "DJANGO_"))}
     env |= {"XI_SECRET_KEY": "for-journeys-only-" + "j" * 40, "HF_HUB_OFFLINE": "1"}
@@ -125,10 +125,13 @@ def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
 
 
 @pytest.fixture(scope="module")
-def system(own_services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """An empty installation that runs; each module of journeys has its own."""
+def system(
+    request: pytest.FixtureRequest, own_services: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """An empty installation that runs; each module of journeys has its own, with what its SETTINGS say."""
     data_dir = tmp_path_factory.mktemp("system")
-    running = System(data_dir, free_port(), own_services | {"XI_DATA_DIR": str(data_dir)})
+    chosen: dict[str, str] = getattr(request.module, "SETTINGS", {})
+    running = System(data_dir, free_port(), own_services | chosen | {"XI_DATA_DIR": str(data_dir)})
     running.start()
     yield running
     running.stop()
