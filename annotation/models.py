@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from annotation.trimming import response
 from generation.models import Candidate, Round, Text, public_id_field
 from xinstruct_site.people.models import ContributorAgreement, Language, User
 
@@ -327,6 +328,39 @@ class Review(models.Model):
         return f"review {self.pk}"
 
 
+class FastReason(models.TextChoices):
+    """Why an instruction alone is not good, whatever the text says."""
+
+    SENSELESS = "senseless", _("Makes no sense")
+    VAGUE = "vague", _("Too vague")
+    FALSE = "false", _("False or outdated")
+    PRIVATE = "private", _("Names a private person")
+    TANGLED = "tangled", _("Too complicated")
+    OTHER = "other", _("Something else")
+
+
+class FastOpinion(models.Model):
+    """What a person thought of an instruction by itself, in the fast pass. It only moves drafts up or down a card."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="fast_opinions")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="fast_opinions")
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="fast_opinions")
+    good = models.BooleanField(_("good"))
+    reason = models.CharField(_("reason"), max_length=10, choices=FastReason, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("fast opinion")
+        verbose_name_plural = _("fast opinions")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "candidate"], name="one_fast_opinion_per_person_and_candidate"),
+            models.CheckConstraint(condition=Q(good=True) | ~Q(reason=""), name="bad_fast_opinion_has_a_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{'good' if self.good else 'bad'}: candidate {self.candidate_id}"
+
+
 class PairState(models.TextChoices):
     ACCEPTED = "accepted", _("accepted")
     DISPUTED = "disputed", _("disputed")
@@ -390,7 +424,4 @@ class Pair(models.Model):
         """The response as released: the edit if there is one, else the kept spans of the body, else the body."""
         if self.response_edit is not None:
             return self.response_edit
-        body = self.item.text.body
-        if not self.spans:
-            return body
-        return "\n\n".join(body[span["start"] : span["end"]].strip("\n") for span in self.spans)
+        return response(self.item.text.body, [(span["start"], span["end"]) for span in self.spans])
