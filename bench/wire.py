@@ -67,7 +67,7 @@ def accept_and_next(page: Page, *, overall: int = 4) -> None:
     card = page.locator("#card-form")
     before = card.get_attribute("action") or ""
     for scale in ("rating_alignment", "rating_instruction", "rating_text", "overall"):
-        page.locator(f"#{scale}-{overall}").click(force=True)  # a radio lies over or under its label
+        page.locator(f"#{scale}-{overall}").click()
     page.keyboard.press("Control+Enter")
     expect(page.locator(f'#card-form[action="{before}"]')).to_have_count(0)
     expect(page.locator("#card.htmx-settling, #card.htmx-swapping, .htmx-request")).to_have_count(0)

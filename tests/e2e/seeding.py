@@ -4,14 +4,15 @@ Runs as a process of its own with the system's environment, since its settings a
 """
 
 import json
-import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import System
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "seven green kites over the river"
 DRAFTS = (
     "Describe what the author remembers of this, and what it smelled and sounded like.",
@@ -29,8 +30,9 @@ def seed(system: "System", languages: dict[str, dict[str, int]], people: dict[st
     Returns:
         For each person the session key that a browser signs in with.
     """
+    env = system.env | {"DJANGO_SETTINGS_MODULE": "xinstruct_site.settings"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.seeding"], env=system.env | {"DJANGO_SETTINGS_MODULE": "xinstruct_site.settings"},
+        [sys.executable, "-m", "tests.e2e.seeding"], cwd=ROOT, env=env,
         input=json.dumps([languages, people]), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -69,9 +71,8 @@ def put_before_people(language: Any, count: int, drafts: int) -> None:
     from generation.models import Candidate, CandidateState, JobState, Round, Selection, Text
     from tests.factories import make_run, make_text
 
-    path = os.path.join(os.path.dirname(__file__), "..", "..", "generation", "demo", "texts", f"{language.code}.jsonl")
-    with open(path, encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+    corpus = ROOT / "generation" / "demo" / "texts" / f"{language.code}.jsonl"
+    rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
     start = Text.objects.filter(language=language).count()
     texts = []
     for number in range(start, start + count):
