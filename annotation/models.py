@@ -331,12 +331,12 @@ class Review(models.Model):
 class FastReason(models.TextChoices):
     """Why an instruction alone is not good, whatever the text says."""
 
-    SENSELESS = "senseless", _("Makes no sense")
-    VAGUE = "vague", _("Too vague")
-    FALSE = "false", _("False or outdated")
-    PRIVATE = "private", _("Names a private person")
-    TANGLED = "tangled", _("Too complicated")
-    OTHER = "other", _("Something else")
+    SENSELESS = "senseless", _("makes no sense")
+    VAGUE = "vague", _("is too vague")
+    FALSE = "false", _("says something false or outdated")
+    PRIVATE = "private", _("names a private person")
+    TANGLED = "tangled", _("is too complicated")
+    OTHER = "other", _("something else")
 
 
 class FastOpinion(models.Model):

@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from annotation.views import home, languages, releases, review
+from annotation.views import fast, home, languages, releases, review
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("languages/<slug:code>/", languages.language, name="language"),
+    path("review/sender", review.sender, name="sender"),
     path("review/<slug:code>/", review.review, name="review"),
+    path("review/<slug:code>/undo/<uuid:review_id>", review.undo, name="undo"),
+    path("review/<slug:code>/fast/", fast.fast, name="fast"),
     path("review/<slug:code>/<slug:public_id>/", review.review_item, name="review_item"),
     path("review/<slug:code>/<slug:public_id>/autosave", review.autosave, name="autosave"),
     path("review/<slug:code>/<slug:public_id>/skip", review.skip, name="skip"),

@@ -57,7 +57,7 @@ def hidden(page: str, name: str) -> str:
 def opened(client, item: Item, **typed: str) -> dict[str, str]:
     """What the browser would send back of the card that the person is shown."""
     page = client.get(reverse("review", args=[item.language.code])).content.decode()
-    form = {name: hidden(page, name) for name in ("id", "shown", "loaded", "active_seconds", "version")}
+    form = {name: hidden(page, name) for name in ("id", "shown", "loaded", "active_seconds", "version", "tab", "turn")}
     return form | {"choice": form["loaded"], "instruction": "Describe a market day."} | typed
 
 
@@ -501,14 +501,17 @@ def test_older_window_is_told_of_newer_text_and_loses_nothing(signed_in, item):
     data = opened(signed_in, item)
     signed_in.post(address(item, "autosave"), data | {"instruction": "from the phone"}, headers=HTMX)
 
-    response = signed_in.post(address(item, "autosave"), data | {"instruction": "from the desk"}, headers=HTMX)
+    desk = data | {"instruction": "from the desk", "tab": "desk"}
+    response = signed_in.post(address(item, "autosave"), desk, headers=HTMX)
 
     page = response.content.decode()
     assert response.status_code == 409
     assert "from the phone" in page
+    assert "from the desk" in page
+    assert 'id="saved"' in page
     assert "Saved" not in page
     assert Autosave.objects.get().data["instruction"] == "from the phone"
-    assert hidden(page, "version") == "1"
+    assert (hidden(page, "version"), hidden(page, "against")) == ("0", "1")
 
 
 def test_autosave_after_the_submit_brings_nothing_back(signed_in, item):
