@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from annotation.models import Item, Pair, PairState, Review, Skip, Slot, SlotState
+from annotation.models import Item, ItemState, Pair, PairState, Review, Skip, Slot, SlotState
 from generation.models import Round
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -226,6 +226,44 @@ def skip(user: User, item: Item, reason: str = "") -> None:
         )
         if is_new:
             Event.record(EventKind.ITEM_SKIPPED, item, actor=user, language=item.language)
+
+
+def take_skip_back(user: User, item: Item) -> bool:
+    """Undo a skip, so that the item may come to the person again. False where there is none."""
+    with transaction.atomic():
+        gone, _by_model = Skip.objects.filter(user=user, item=item).delete()
+        if gone:
+            Event.record(EventKind.SKIP_TAKEN_BACK, item, actor=user, language=item.language)
+    return bool(gone)
+
+
+def takeable_again(user: User) -> QuerySet[Slot]:
+    """Slots that nobody holds under a running lease, of open items that the person neither held nor decided."""
+    of_item = {"item": OuterRef("item")}
+    return Slot.objects.filter(
+        TAKEABLE,
+        ~Exists(Slot.objects.filter(**of_item, holder=user)),
+        ~Exists(Review.objects.standing().filter(**of_item, reviewer=user)),
+        item__state=ItemState.OPEN,
+    )
+
+
+def claim_again(user: User, item: Item) -> bool:
+    """Give the person a slot of an item they were at before, skipped or not, if there is one to be had."""
+    with transaction.atomic():
+        one_claim_at_a_time(user)
+        if own := item.slots.filter(holder=user, state=SlotState.HELD).first():
+            return renew(own)
+        free = takeable_again(user).filter(item=item).order_by("priority", "number")
+        slot = free.select_for_update(skip_locked=True, of=("self",)).first()
+        if slot is None:
+            return False
+        Slot.objects.filter(pk=slot.pk).update(
+            state=SlotState.HELD, holder=user, claimed_at=Now(), lease_expires_at=Now() + lease()
+        )
+        take_skip_back(user, item)
+        Event.record(EventKind.ITEM_CLAIMED, item, actor=user, language=item.language, slot=slot.pk)
+    return True
 
 
 def progress(user: User, language: Language) -> Progress:

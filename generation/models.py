@@ -489,6 +489,7 @@ class ReleaseRow(models.Model):
             models.UniqueConstraint(fields=["release", "position"], name="one_row_per_position"),
             models.UniqueConstraint(fields=["release", "pair_public_id"], name="pair_once_per_release"),
         ]
+        indexes = [models.Index(fields=["pair_public_id"], name="release_row_by_pair")]
 
     def __str__(self) -> str:
         return f"row {self.position} of release {self.release_id}"

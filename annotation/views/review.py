@@ -28,6 +28,8 @@ from annotation.diffing import shortened, word_diff
 from annotation.forms import Choice, ReviewForm, read_shown_token, spans_json
 from annotation.models import Autosave, Item, Review, Slot, SlotState
 from annotation.views.access import language_for, person
+from annotation.views.practice import practice_first
+from xinstruct_site.people import guidelines
 from xinstruct_site.people.agreements import agreement_first, current_agreement, has_accepted
 from xinstruct_site.people.languages import FIRST_TEN
 from xinstruct_site.people.models import Language, User
@@ -57,7 +59,8 @@ class Work:
 @login_required
 def review(request: HttpRequest, code: str) -> HttpResponse:
     language = language_for(request, code)
-    return agreement_first(request, person(request)) or next_card(request, language)
+    first = agreement_first(request, person(request)) or practice_first(request, language)
+    return first or next_card(request, language)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -326,6 +329,7 @@ def card(
         "last": just_sent or cards.last_review(work.user, work.language),
         "known_languages": FIRST_TEN.values(),
         "progress": queues.progress(work.user, work.language),
+        "guidelines_notice": guidelines.unseen(work.user, [work.language]).get(work.language.pk),
         **response_shown(work.item, content),
     }
     return TemplateResponse(request, template(request), context, status=status)
