@@ -33,7 +33,7 @@ def next_instruction(user: User, language: Language) -> tuple[Item, Candidate] |
         text__withdrawn_at=None,
         candidate_ids__len__gt=0,
         slots__state=SlotState.FREE,
-        slots__wordings=None,
+        slots__wordings__isnull=True,
     )
     for item in items.select_related("text", "language").order_by("pk").distinct()[:LOOK_AT]:
         if candidates := ranked(item):

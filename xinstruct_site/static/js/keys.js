@@ -19,7 +19,7 @@ const KEYS = [
   { word: "fast", show: "F", key: "f", code: "KeyF", act: press },
   { word: "good", show: "G", key: "g", code: "KeyG", act: press },
   { word: "bad", show: "B", key: "b", code: "KeyB", act: () => find("[data-key=bad]")?.focus() },
-  { word: "reason", show: "1–6", key: /^[1-6]$/, code: /^(?:Digit|Numpad)([1-6])$/, here: "[data-reason]", act: because },
+  { word: "reason", show: "1–6", key: /^[1-6]$/, code: /^(?:Digit|Numpad)([1-6])$/, here: "button[data-reason]", act: because },
   { word: "leave", show: "Esc", key: "Escape", always: true, here: "body", act: () => document.activeElement?.blur() },
   { word: "help", show: "?", key: "?", here: "#keys", act: showKeys },
 ];
@@ -33,7 +33,7 @@ function rate(level) {
 }
 
 function because(number) {
-  find(`[data-reason="${number}"]`)?.click();
+  find(`button[data-reason="${number}"]`)?.click();
 }
 
 const choices = () => findAll("[name=choice]", form() ?? document.body);
