@@ -247,6 +247,7 @@ class GuidelinesForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["body"].max_length = LONGEST_GUIDELINES  # type: ignore[attr-defined]
         self.fields["body"].validators.append(MaxLengthValidator(LONGEST_GUIDELINES))
+        self.fields["body"].widget.attrs["lang"] = language.guidelines_language or language.code
         self.fields["written_in"].choices = [("", language.own_name), ("en", "English")]  # type: ignore[attr-defined]
 
 
