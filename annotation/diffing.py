@@ -7,7 +7,8 @@ from rapidfuzz.distance import Levenshtein
 
 # Scripts that write no space between words are compared by grapheme, so that no vowel sign loses its consonant.
 UNSPACED = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Han}\p{Hiragana}\p{Katakana}\p{Tibetan}"
-WORDS = regex.compile(rf"\s+|(?=[{UNSPACED}])\X|[[\p{{L}}\p{{M}}\p{{N}}'’\u200c\u200d]--[{UNSPACED}]]+|\X", regex.V1)
+GRAPHEME = regex.compile(r"\X")
+WORD = regex.compile(rf"(?![{UNSPACED}])[\p{{L}}\p{{N}}'’]")
 LINES = regex.compile(r"[^\n]*\n+|[^\n]+")
 MOST_CELLS = 30_000_000  # of the table that a comparison fills; beyond it, lines are compared instead of words
 
@@ -19,7 +20,7 @@ class Piece(NamedTuple):
 
 def word_diff(before: str, after: str) -> list[Piece]:
     """What went and what came. The "same" and "new" pieces put together are `after`."""
-    old, new = WORDS.findall(before), WORDS.findall(after)
+    old, new = words(before), words(after)
     if len(old) * len(new) > MOST_CELLS:
         old, new = LINES.findall(before), LINES.findall(after)
     pieces: list[Piece] = []
@@ -33,6 +34,20 @@ def word_diff(before: str, after: str) -> list[Piece]:
         if come:
             pieces.append(Piece("new", come))
     return pieces
+
+
+def words(text: str) -> list[str]:
+    """Words, runs of white space, and one by one the graphemes that belong to neither."""
+    found: list[str] = []
+    kind_before = None
+    for grapheme in GRAPHEME.findall(text):
+        kind = "space" if grapheme.isspace() else "word" if WORD.match(grapheme) else None
+        if kind and kind == kind_before:
+            found[-1] += grapheme
+        else:
+            found.append(grapheme)
+        kind_before = kind
+    return found
 
 
 def shortened(pieces: list[Piece], around: int = 60) -> list[Piece]:

@@ -1,6 +1,6 @@
 """Static files under names that change with their content, those that our scripts import from each other included."""
 
-from whitenoise.storage import CompressedManifestStaticFilesStorage
+from whitenoise.storage import CompressedManifestStaticFilesStorage  # type: ignore[import-untyped]
 
 IMPORTS = (r'(?P<matched>from "(?P<url>\.[^"]+)";)', 'from "%(url)s";')
 
