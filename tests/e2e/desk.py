@@ -42,10 +42,10 @@ def item_id(page: Page) -> str:
     return str(page.locator("#card-form").get_attribute("action")).rstrip("/").rpartition("/")[2]
 
 
-def expect_next(page: Page, previous: str) -> None:
+def expect_next(page: Page, previous: str, timeout: float = 10_000) -> None:
     """The card went on, and is ready to be worked on."""
+    expect(page.locator(f'#card-form[action*="{previous}"]')).to_have_count(0, timeout=timeout)
     expect(page.locator("#card")).to_be_visible()
-    expect(page.locator(f'#card-form[action*="{previous}"]')).to_have_count(0)
     expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling")).to_have_count(0)
 
 

@@ -43,8 +43,9 @@ def seed(system: "System", languages: dict[str, dict[str, int]], people: dict[st
 def fill(languages: dict[str, dict[str, int]], people: dict[str, dict[str, Any]]) -> dict[str, str]:
     from django.test import Client
 
-    from tests.factories import make_agreement, make_language
-    from xinstruct_site.people.models import Acceptance, Language, Membership, Role, User
+    from tests.factories import make_language
+    from xinstruct_site.people.agreements import accept, current_agreement
+    from xinstruct_site.people.models import Language, Membership, Role, User
 
     for code, wanted in languages.items():
         language = make_language(code, overlap=wanted.get("overlap", 1), quorum=wanted.get("quorum", 1))
@@ -58,7 +59,7 @@ def fill(languages: dict[str, dict[str, int]], people: dict[str, dict[str, Any]]
         role = wanted.get("role", Role.ANNOTATOR)
         for found in Language.objects.filter(code__in=wanted.get("languages", [])) or [None]:
             Membership.objects.get_or_create(user=user, language=found, role=role)
-        Acceptance.objects.get_or_create(user=user, agreement=make_agreement())
+        accept(user, current_agreement())
         client = Client()
         client.force_login(User.objects.get(pk=user.pk))
         sessions[email] = client.cookies["sessionid"].value

@@ -8,7 +8,7 @@ import re
 import psutil
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.conftest import System
 from tests.e2e.desk import PHONE, desk, expect_next, item_id, rate, reviews, until
@@ -23,6 +23,8 @@ PEOPLE = {
     "juma@example.org": ["sw"],
     "lan@example.org": ["vi"],
     "ravi@example.org": ["hi"],
+    "emre@example.org": ["tr"],
+    "sari@example.org": ["id"],
 }
 
 
@@ -76,14 +78,16 @@ def test_by_keyboard_alone_items_are_accepted_rejected_and_skipped(
         keys.press("Enter")
         tab_to(page, "main a.primary")
         keys.press("Enter")
-        expect(page.locator("#card-form")).to_be_visible()
+        expect(page.locator("[data-key=accept] kbd")).to_be_visible()  # the keys are there with their hints
 
         # Accept: the next draft, one's own words, ratings with the arrows.
         first = item_id(page)
         instruction = page.locator("#instruction")
         best = instruction.input_value()
-        keys.press("d")
+        keys.press("Alt+ArrowDown")
         expect(instruction).not_to_have_value(best)
+        keys.press("Shift+Digit1")
+        expect(instruction).to_have_value(best)
         keys.press("e")
         keys.press("Control+End")
         keys.type(" Say where.")
@@ -219,10 +223,15 @@ def test_unsent_words_survive_a_refresh_another_device_and_a_sign_out(
             phone.get_by_label("English instruction").fill(f"{words} From the phone.")
             expect(phone.locator("#saved")).to_contain_text("Saved", timeout=5_000)
 
-        # Going on at the first device shows what the other wrote, and keeps what stands here.
+        # Going on at the first device shows both, and takes nothing away from either.
         page.get_by_label("English instruction").fill(f"{words} From the desk.")
-        expect(page.locator("#saved")).to_contain_text("From the phone.")
+        both = page.locator(".versions")
+        expect(both).to_contain_text("From the phone.")
+        expect(both).to_contain_text("From the desk.")
         expect(page.get_by_label("English instruction")).to_have_value(f"{words} From the desk.")
+        page.get_by_role("button", name="Go on with this one").click()
+        expect(page.get_by_label("English instruction")).to_have_value(f"{words} From the desk.")
+        expect(page.locator("[name=set_aside]")).to_have_value(re.compile("From the phone"))
 
         page.locator("details.menu summary").click()
         page.get_by_role("button", name="Sign out").click()
@@ -233,7 +242,97 @@ def test_unsent_words_survive_a_refresh_another_device_and_a_sign_out(
         expect(page).not_to_have_url(re.compile("login"))
         page.goto("/review/vi/")
         assert item_id(page) == item
-        expect(page.get_by_label("English instruction")).to_have_value(re.compile(re.escape(words)))
+        expect(page.get_by_label("English instruction")).to_have_value(f"{words} From the desk.")
+        expect(page.locator("[name=set_aside]")).to_have_value(re.compile("From the phone"))
+
+
+def test_ten_reviews_without_a_network_arrive_exactly_once(
+    browser: Browser, system: System, sessions: dict[str, str]
+) -> None:
+    with desk(browser, system, sessions["emre@example.org"]) as page:
+        network = page.context
+        waiting = page.locator("#unsent .waiting")
+        page.goto("/review/tr/")
+        seen = []
+        for turn in range(10):
+            item = item_id(page)
+            seen.append(item)
+            network.set_offline(True)
+            page.get_by_label("English instruction").fill(f"Describe the bazaar, {turn}.")
+            rate(page)
+            page.keyboard.press("Control+Enter")
+            expect(waiting).to_contain_text("1 waiting")
+            expect(page.locator("#saved")).not_to_contain_text("Saved")
+            assert reviews(system, item) == []
+            network.set_offline(False)
+            expect_next(page, item)
+            expect(waiting).to_be_hidden()
+        assert len(set(seen)) == 10
+        for turn, item in enumerate(seen):
+            assert reviews(system, item) == [("accept", f"Describe the bazaar, {turn}.", "")]
+
+
+def test_a_review_whose_answer_got_lost_is_not_doubled_and_one_in_a_closed_browser_is_not_lost(
+    browser: Browser, system: System, sessions: dict[str, str]
+) -> None:
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()
+        route.abort("connectionreset")
+
+    with desk(browser, system, sessions["sari@example.org"]) as page:
+        page.goto("/review/id/")
+        item = item_id(page)
+        rate(page)
+        page.route(f"**/review/id/{item}/", lose_the_answer, times=1)
+        page.get_by_role("button", name="Accept and next").click()
+        expect(page.locator("#unsent .waiting")).to_contain_text("1 waiting")
+        assert len(reviews(system, item)) == 1  # the server has it, the browser cannot know
+        page.context.set_offline(True)
+        page.context.set_offline(False)
+        expect_next(page, item)
+        assert len(reviews(system, item)) == 1
+
+        item = item_id(page)
+        rate(page)
+        page.context.set_offline(True)
+        page.get_by_role("button", name="Accept and next").click()
+        expect(page.locator("#unsent .waiting")).to_contain_text("1 waiting")
+        again = page.context.new_page()
+        page.close()
+        page.context.set_offline(False)
+        assert reviews(system, item) == []
+        again.goto("/review/id/")
+        expect_next(again, item)
+        expect(again.locator("#card-form")).to_be_visible()
+        assert [row[0] for row in reviews(system, item)] == ["accept"]
+
+
+def test_a_decision_is_taken_back_and_its_words_are_there_again(
+    browser: Browser, system: System, sessions: dict[str, str]
+) -> None:
+    with desk(browser, system, sessions["sari@example.org"]) as page:
+        page.goto("/review/id/")
+        item = item_id(page)
+        page.get_by_label("English instruction").fill("Tell how tempe is made.")
+        rate(page, overall=5)
+        page.get_by_role("button", name="Accept and next").click()
+        expect_next(page, item)
+        other = item_id(page)
+        page.get_by_label("English instruction").fill("Half a thought.")
+        page.keyboard.press("Escape")
+        page.keyboard.press("u")
+        expect_next(page, other)
+        assert item_id(page) == item
+        assert reviews(system, item) == []
+        expect(page.get_by_label("English instruction")).to_have_value("Tell how tempe is made.")
+        expect(page.locator("#overall-5")).to_be_checked()
+        page.get_by_label("Reason").fill("On a second look it is an advertisement.")
+        page.locator("#overall-1").click()
+        page.get_by_role("button", name="Reject").click()
+        expect_next(page, item)
+        assert [row[0] for row in reviews(system, item)] == ["reject"]
+        page.goto(f"/review/id/{other}/")
+        expect(page.get_by_label("English instruction")).to_have_value("Half a thought.")
 
 
 def web_server(system: System) -> list[psutil.Process]:
@@ -264,16 +363,10 @@ def test_a_web_server_killed_in_the_middle_of_a_submit_loses_and_doubles_nothing
             for process in killed:
                 process.kill()
             psutil.wait_procs(killed, timeout=10)
-        assert reviews(system, item) == []  # it was never acknowledged
-        until(page, lambda: page.request.get("/readyz").ok, "the supervisor starts it again", 60)
-
-        # The same form again, as the page sends it; then twice more, as bad networks do.
-        if not reviews(system, item):
-            expect(page.get_by_label("English instruction")).to_have_value(
-                "Describe the kite market, street by street."
-            )
-            page.get_by_role("button", name="Accept and next").click()
-        expect_next(page, item)
+            expect(page.locator("#unsent .waiting")).to_contain_text("1 waiting")  # nobody said that it was taken
+        # The supervisor starts the server again, the browser sends the same form again; then twice more, as bad
+        # networks do.
+        expect_next(page, item, timeout=60_000)
         for _ in range(2):
             answer = page.request.post(
                 f"/review/hi/{item}/", form=form | {"decision": "accept"}, headers={"Referer": system.address}
