@@ -67,7 +67,7 @@ def practise(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     if not form.is_valid():
         return lesson_page(request, course, lesson, form, status=422)
     practising.answer(user, lesson, **form.cleaned_data)
-    return redirect("practise", code=language.code, public_id=public_id)
+    return redirect(f"{request.path}#answer")  # on a phone the answer lies below the text
 
 
 @require_POST
