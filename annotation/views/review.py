@@ -30,7 +30,7 @@ from annotation.models import Autosave, Item, Review, Slot, SlotState
 from annotation.views.access import language_for, person
 from annotation.views.practice import practice_first
 from xinstruct_site.people import guidelines
-from xinstruct_site.people.agreements import agreement_first, current_agreement, has_accepted
+from xinstruct_site.people.agreements import agreement_first
 from xinstruct_site.people.languages import FIRST_TEN
 from xinstruct_site.people.models import Language, User
 
@@ -83,15 +83,14 @@ def submit(request: HttpRequest, work: Work) -> HttpResponse:
     if "use" in request.POST:
         return card(request, work, start=used(work, cards.typed(request.POST, work.item), request.POST["use"]))
     form = ReviewForm(request.POST, item=work.item, user=work.user, choices=work.choices)
-    replayed = is_replay(request, work)
-    if not replayed and not has_accepted(work.user, current_agreement()):
-        return refused(request, work, form, conflict="agreement")
     if not form.is_valid():
         return refused(request, work, form, status=422)
-    if not work.slot and not replayed and "extra" not in request.POST:
+    if not work.slot and "extra" not in request.POST and not is_replay(request, work):
         return refused(request, work, form, conflict="taken")
     try:
         outcome = reviewing.submit(work.user, work.item, submission(form))
+    except reviewing.NoAgreement:
+        return refused(request, work, form, conflict="agreement")
     except reviewing.AlreadyReviewed:
         return refused(request, work, form, conflict="already")
     except reviewing.StaleAutosave as exc:
@@ -222,7 +221,7 @@ def autosave(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
         return HttpResponse(status=204)
     except reviewing.ReviewError as exc:
         return TemplateResponse(request, "annotation/saved.html", context | {"trouble": str(exc)}, status=422)
-    context = {"version": saved.version, "is_saved": True, "language": work.language}
+    context = {"version": saved.version, "word": _("Saved"), "language": work.language}
     context |= response_shown(work.item, saved.data)
     return TemplateResponse(request, "annotation/saved.html", context)
 
@@ -295,14 +294,14 @@ def card(
     just_sent: Review | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    version = 0
+    version: int | None = None
     if form is None:
         if start is None:
             start, version = cards.starting_point(work.user, work.item, work.choices)
         form = ReviewForm(initial=start, item=work.item, user=work.user, choices=work.choices)
     if other:
         version = posted_number(request, "version")  # still behind: the next step is to choose between the two
-    elif form.is_bound or not version:
+    elif version is None:
         version = cards.autosave_version(work.user, work.item)
     content = form.data if form.is_bound else form.initial
     base = next((c for c in work.choices if c.key == form["loaded"].value()), None)
@@ -365,7 +364,8 @@ def template(request: HttpRequest) -> str:
 def work_at(request: HttpRequest, code: str, public_id: str) -> Work:
     """The item, if the person holds it, has unsent work on it, or sends back a card of it that was made for them."""
     user, language = person(request), language_for(request, code)
-    item = get_object_or_404(Item.objects.select_related("text", "language"), public_id=public_id, language=language)
+    item = get_object_or_404(Item.objects.for_card(), public_id=public_id, language=language)
+    item.language = language
     slot = item.slots.filter(holder=user, state=SlotState.HELD).first()
     if not slot and not read_shown_token(request.POST.get("shown", ""), user, item):
         get_object_or_404(Autosave, item=item, user=user)  # unsent work may always be come back to
