@@ -30,6 +30,15 @@ class ItemState(models.TextChoices):
     WITHDRAWN = "withdrawn", _("withdrawn")
 
 
+NOT_ON_CARDS = ("original", "extra", "normalisation", "pii_spans")
+
+
+class ItemQuerySet(models.QuerySet["Item"]):
+    def for_card(self) -> Self:
+        """With its text, without what no card shows."""
+        return self.select_related("text").defer(*(f"text__{name}" for name in NOT_ON_CARDS))
+
+
 class Item(models.Model):
     """A text in a round with its candidates, waiting for people. Only its random public id appears in URLs."""
 
@@ -50,6 +59,8 @@ class Item(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     decided_at = models.DateTimeField(null=True, blank=True)
 
+    objects = ItemQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("item")
         verbose_name_plural = _("items")
@@ -66,7 +77,8 @@ class Item(models.Model):
 
     def candidates(self) -> list[Candidate]:
         """The drafted candidates, best first."""
-        by_id = Candidate.objects.select_related("run__model_version").in_bulk(self.candidate_ids)
+        shown = ("text", "run", "instruction", "input", "run__model_version__is_starter", "run__model_version__name")
+        by_id = Candidate.objects.select_related("run__model_version").only(*shown).in_bulk(self.candidate_ids)
         return [by_id[pk] for pk in self.candidate_ids if pk in by_id]
 
 
@@ -81,6 +93,10 @@ class SlotQuerySet(models.QuerySet["Slot"]):
     def claimable(self) -> Self:
         """Free, or held under a lease that ran out."""
         return self.filter(Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=timezone.now()))
+
+    def for_card(self) -> Self:
+        """With item and text, without what no card shows."""
+        return self.select_related("item__text").defer(*(f"item__text__{name}" for name in NOT_ON_CARDS))
 
     def live(self) -> Self:
         """Held under a lease that still runs."""
@@ -425,3 +441,22 @@ class Pair(models.Model):
         if self.response_edit is not None:
             return self.response_edit
         return response(self.item.text.body, [(span["start"], span["end"]) for span in self.spans])
+
+
+class Tally(models.Model):
+    """How many reviews of a person, or with no person how many accepted pairs, a language got on one day."""
+
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    day = models.DateField(help_text="In the installation's time zone.")
+    number = models.IntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["language", "person", "day"], name="one_tally_per_language_person_and_day", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} on {self.day}"

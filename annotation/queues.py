@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, TextChoices
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum, TextChoices
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from psycopg.errors import DeadlockDetected, UniqueViolation
+from psycopg.errors import UniqueViolation
 
-from annotation.models import Item, ItemState, Pair, PairState, Review, Skip, Slot, SlotState
+from annotation.models import Item, ItemState, Review, Skip, Slot, SlotState, Tally
 from generation.models import Round
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -85,25 +85,19 @@ def open_items(round: Round) -> int:
     return len(selections)
 
 
-# The person's own slot, lease running or not, as long as nobody took it over.
-OWN = """
+# The person's own slot, lease running or not, as long as nobody took it over; else the first that they may take. A
+# slot that ran out is judged free here and nowhere else. Where a row changes between snapshot and lock, PostgreSQL
+# looks at the conditions again, so two people never get the same one; rows that others hold locked are passed over.
+CLAIM = """
     UPDATE annotation_slot
-       SET lease_expires_at = statement_timestamp() + %(lease)s
-     WHERE id = (
-        SELECT id FROM annotation_slot
-         WHERE holder_id = %(user)s AND state = 'held' AND language_id = %(language)s
-         ORDER BY lease_expires_at > statement_timestamp() DESC, claimed_at DESC
+       SET state = 'held', holder_id = %(user)s, lease_expires_at = statement_timestamp() + %(lease)s,
+           claimed_at = CASE WHEN holder_id = %(user)s THEN claimed_at ELSE statement_timestamp() END
+     WHERE id = coalesce((
+        SELECT own.id FROM annotation_slot AS own
+         WHERE own.holder_id = %(user)s AND own.state = 'held' AND own.language_id = %(language)s
+         ORDER BY own.lease_expires_at > statement_timestamp() DESC, own.claimed_at DESC
          LIMIT 1
-           FOR UPDATE)
-    RETURNING id
-"""
-# A slot that ran out is judged free here and nowhere else. Where the row changes between snapshot and lock, PostgreSQL
-# looks at the conditions again, so two people never get the same one.
-NEXT = """
-    UPDATE annotation_slot
-       SET state = 'held', holder_id = %(user)s, claimed_at = statement_timestamp(),
-           lease_expires_at = statement_timestamp() + %(lease)s
-     WHERE id = (
+           FOR UPDATE), (
         SELECT slot.id FROM annotation_slot AS slot
          WHERE slot.language_id = %(language)s AND slot.state IN ('free', 'held')
            AND (slot.state = 'free' OR slot.lease_expires_at < statement_timestamp())
@@ -116,11 +110,9 @@ NEXT = """
                               AND review.withdrawn_at IS NULL)
          ORDER BY slot.priority, slot."order", slot.id
          LIMIT 1
-           FOR UPDATE OF slot {how})
-    RETURNING id
+           FOR UPDATE OF slot SKIP LOCKED))
+    RETURNING id, claimed_at = statement_timestamp()
 """
-NEXT_UNLOCKED = NEXT.format(how="SKIP LOCKED")
-NEXT_IN_TURN = NEXT.format(how="")
 
 
 def claim_next(user: User, language: Language) -> Slot:
@@ -134,41 +126,52 @@ def claim_next(user: User, language: Language) -> Slot:
     while True:
         if slot := _claim(user, language):
             return slot
-        # Nobody is sent away while a slot is free: where the reason cannot be given, one has come free meanwhile.
+        # Nobody is sent away while a slot is free: where the reason cannot be given, one has come free meanwhile, or
+        # others only hold it locked this instant.
         if empty := _why_empty(user, language):
             raise empty
+        _wait_for_first(open_to(user, language).filter(TAKEABLE))
 
 
 def _claim(user: User, language: Language) -> Slot | None:
-    params = {"user": user.pk, "language": language.pk, "lease": lease()}
+    params: dict[str, Any] = {"user": user.pk, "language": language.pk, "lease": lease()}
     try:
         with transaction.atomic():
             one_claim_at_a_time(user)  # two tabs of one person get the same slot
-            if slot := _update_one(OWN, params):
-                return slot
-            # Rows that others hold locked this instant are passed over first and waited for second: waiting always
-            # would queue everybody up behind the first row, never waiting would send people away from free slots.
-            slot = _update_one(NEXT_UNLOCKED, params) or _update_one(NEXT_IN_TURN, params)
-            if slot:
+            with connection.cursor() as cursor:
+                cursor.execute(CLAIM, params)
+                row = cursor.fetchone()
+            if row is None:
+                return None
+            slot = Slot.objects.for_card().get(pk=row[0])
+            slot.language = slot.item.language = language
+            if row[1]:
                 Event.record(EventKind.ITEM_CLAIMED, slot.item, actor=user, language=language, slot=slot.pk)
             return slot
-    except (IntegrityError, OperationalError) as exc:
-        if isinstance(exc.__cause__, UniqueViolation | DeadlockDetected):
+    except IntegrityError as exc:
+        if isinstance(exc.__cause__, UniqueViolation):
             return None  # lost to another request of the same person: look again
         raise
+
+
+def _wait_for_first(slots: QuerySet[Slot]) -> None:
+    """Wait until whoever holds the first of these rows locked lets go of it. Keeps no lock.
+
+    A claim never waits with a lock in its hand, or it could end in a circle with a submit, which locks all slots of an
+    item. The savepoint's end gives the lock back even inside somebody else's transaction.
+    """
+    first = slots.order_by("priority", "order", "pk").first()
+    if first is None:
+        return
+    with transaction.atomic():
+        list(Slot.objects.select_for_update().filter(pk=first.pk).values_list("pk"))
+        transaction.set_rollback(True)
 
 
 def one_claim_at_a_time(user: User) -> None:
     """Until the transaction ends, no other request gives this person a slot."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [CLAIM_LOCK, user.pk % 2**31])
-
-
-def _update_one(sql: str, params: dict[str, Any]) -> Slot | None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        row = cursor.fetchone()
-    return Slot.objects.select_related("item__text", "item__language", "language").get(pk=row[0]) if row else None
 
 
 def _open_slots(language: Language) -> QuerySet[Slot]:
@@ -268,13 +271,13 @@ def claim_again(user: User, item: Item) -> bool:
 
 def progress(user: User, language: Language) -> Progress:
     """Reviews of today, of this week (from Monday) and of all time; accepted pairs of the language and its goal."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    monday = midnight - dt.timedelta(days=midnight.weekday())
-    mine = Review.objects.standing().filter(reviewer=user, item__language=language)
-    counts = mine.aggregate(
-        today=Count("pk", filter=Q(submitted_at__gte=midnight)),
-        week=Count("pk", filter=Q(submitted_at__gte=monday)),
-        total=Count("pk"),
+    today = timezone.localdate()
+    monday = today - dt.timedelta(days=today.weekday())
+    mine, accepted = Q(person=user), Q(person=None)
+    counts = Tally.objects.filter(mine | accepted, language=language).aggregate(
+        today=Sum("number", filter=mine & Q(day=today), default=0),
+        week=Sum("number", filter=mine & Q(day__gte=monday), default=0),
+        total=Sum("number", filter=mine, default=0),
+        language_accepted=Sum("number", filter=accepted, default=0),
     )
-    accepted = Pair.objects.current().filter(state=PairState.ACCEPTED, item__language=language).count()
-    return Progress(**counts, language_accepted=accepted, goal=language.goal)
+    return Progress(**counts, goal=language.goal)

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import queues, trimming, verdicts
+from annotation import queues, tallies, trimming, verdicts
 from annotation.agreement import trimmed
 from annotation.models import Autosave, Decision, Flag, Item, ItemState, Review, Slot, SlotState
 from generation.models import Candidate, Release, ReleaseState
-from xinstruct_site.people.models import ContributorAgreement, Event, EventKind, User
+from xinstruct_site.people.agreements import accepted_agreement
+from xinstruct_site.people.models import Event, EventKind, User
 
 RATINGS = ("rating_alignment", "rating_instruction", "rating_text", "overall")
 MOST_SECONDS = 24 * 3600
@@ -132,17 +134,19 @@ def submit(user: User, item: Item, submission: Submission) -> Outcome:
 
 def _submit(user: User, item: Item, submission: Submission) -> Outcome:
     item = _locked(item)
-    if stored := Review.objects.filter(pk=submission.id).first():
+    standing = Q(item=item, reviewer=user, review_pass=1, withdrawn_at=None)
+    known = list(Review.objects.filter(Q(pk=submission.id) | standing))
+    if stored := next((review for review in known if review.pk == submission.id), None):
         if (stored.reviewer_id, stored.item_id) != (user.pk, item.pk):
             raise UnknownSubmission
         return Outcome(stored, counted=stored.slot_id is not None, replayed=True)
     submission = checked(submission, item)
-    if item.reviews.standing().filter(reviewer=user, review_pass=1).exists():
+    if known:
         raise AlreadyReviewed
     unsent = Autosave.objects.select_for_update().filter(item=item, user=user).first()
     if unsent and _would_lose(unsent, submission):
         raise StaleAutosave(unsent)
-    agreement = ContributorAgreement.objects.filter(acceptances__user=user).order_by("-version").first()
+    agreement = accepted_agreement(user)
     if agreement is None:
         raise NoAgreement
     slot = None
@@ -178,7 +182,9 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
         decision=review.decision,
         counted=slot is not None,
     )
-    Autosave.objects.filter(item=item, user=user).delete()
+    if unsent:
+        Autosave.objects.filter(pk=unsent.pk).delete()
+    tallies.reviewed(user, item.language_id, review.submitted_at, +1)
     if slot is not None:
         Slot.objects.filter(pk=slot.pk).update(state=SlotState.DONE, lease_expires_at=None)
         verdicts.settle(item, actor=user)
@@ -235,6 +241,7 @@ def withdraw(user: User, review: Review) -> None:
         Autosave.objects.get_or_create(
             item=item, user=user, defaults={"version": 1, "data": as_typed(review), "saved_at": timezone.now()}
         )
+        tallies.reviewed(user, item.language_id, review.submitted_at, -1)
         if review.slot_id and item.state != ItemState.WITHDRAWN:
             verdicts.reopen(item)
             Slot.objects.filter(pk=review.slot_id, state=SlotState.DONE, holder=user).update(
@@ -293,8 +300,10 @@ def _would_lose(unsent: Autosave, submission: Submission) -> bool:
 
 def _locked(item: Item) -> Item:
     """The item as it is now, its row locked until the transaction ends. Inserts that point at it need not wait."""
-    items = Item.objects.select_for_update(no_key=True, of=("self",)).select_related("text", "language")
-    return items.get(pk=item.pk)
+    locked = Item.objects.select_for_update(no_key=True).get(pk=item.pk)
+    # Read with the item, a moment ago at most: a text never changes, nor does a language in what matters here.
+    locked.text, locked.language = item.text, item.language
+    return locked
 
 
 def _is_released(item: Item) -> bool:

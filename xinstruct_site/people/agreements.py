@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -21,8 +22,11 @@ def current_agreement() -> ContributorAgreement:
     return ContributorAgreement.objects.get_or_create(version=1, defaults={"body": body})[0]
 
 
-def has_accepted(user: User, agreement: ContributorAgreement) -> bool:
-    return Acceptance.objects.filter(user=user, agreement=agreement).exists()
+def accepted_agreement(user: User) -> ContributorAgreement | None:
+    """The newest version that there is, if the person has accepted it."""
+    has_accepted = Exists(Acceptance.objects.filter(agreement=OuterRef("pk"), user=user))
+    newest = ContributorAgreement.objects.annotate(is_accepted=has_accepted).order_by("-version").defer("body").first()
+    return newest if newest and newest.is_accepted else None
 
 
 def accept(user: User, agreement: ContributorAgreement) -> None:
@@ -36,6 +40,6 @@ def accept(user: User, agreement: ContributorAgreement) -> None:
 def agreement_first(request: HttpRequest, user: User) -> HttpResponse | None:
     """The way to the agreement and back here, for people who have not accepted it. For pages that show work, not for
     those that take it: what somebody typed must not be lost to a new version."""
-    if has_accepted(user, current_agreement()):
+    if accepted_agreement(user):
         return None
     return redirect(f"{reverse('agreement')}?{urlencode({'next': request.get_full_path()})}")
