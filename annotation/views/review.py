@@ -86,7 +86,8 @@ def submit(request: HttpRequest, work: Work) -> HttpResponse:
     if not form.is_valid():
         return refused(request, work, form, status=422)
     if not work.slot and "extra" not in request.POST and not is_replay(request, work):
-        return refused(request, work, form, conflict="taken")
+        is_reviewed = work.item.reviews.standing().filter(reviewer=work.user).exists()
+        return refused(request, work, form, conflict="already" if is_reviewed else "taken")
     try:
         outcome = reviewing.submit(work.user, work.item, submission(form))
     except reviewing.NoAgreement:

@@ -244,15 +244,16 @@ def test_same_form_sent_twice_is_one_review_with_the_same_answer(signed_in, finn
     assert all(second.public_id in answer.content.decode() for answer in answers)
 
 
-def test_second_review_of_an_item_is_refused_and_its_text_kept(signed_in, item):
+@pytest.mark.parametrize("extra", [{}, {"extra": "accept"}], ids=["as it was", "as an extra"])
+def test_second_review_of_an_item_is_refused_and_its_text_kept(signed_in, item, extra):
     data = opened(signed_in, item, **RATED, decision="accept")
     signed_in.post(address(item), data)
 
-    response = signed_in.post(
-        address(item), data | {"id": str(uuid.uuid4()), "instruction": "Another thought.", "extra": "1"}
-    )
+    again = data | extra | {"id": str(uuid.uuid4()), "instruction": "Another thought."}
+    response = signed_in.post(address(item), again)
 
     assert response.status_code == 409
+    assert "You have reviewed this item already" in response.content.decode()
     assert textarea(response.content.decode(), "instruction") == "Another thought."
     assert Review.objects.count() == 1
 

@@ -1,5 +1,5 @@
 // Unsent work goes to the server two seconds after a change. "Saved" is said only when the server said so.
-import { field, find, form } from "./dom.js";
+import { field, find, form, uuid } from "./dom.js";
 import { dropDraft, keepDraft } from "./offline.js";
 
 const WAIT = 2000;
@@ -8,10 +8,19 @@ let isSending = false;
 let changes = 0; // counted, so that an answer knows whether something was typed since it was asked for
 let saved = 0;
 let again = WAIT;
+let mayBeStored = false;
 
 export const isUnsaved = () => changes !== saved;
 
+// A submit without an answer may have been stored. Sent again as it is, it is the same one; changed, it is another,
+// so that the server says "reviewed already" instead of taking other words for the ones it has.
+export function gotNoAnswer() {
+  mayBeStored = true;
+}
+
 export function changed() {
+  if (mayBeStored) field("id").value = uuid();
+  mayBeStored = false;
   changes += 1;
   say("unsaved");
   schedule(WAIT);
@@ -23,6 +32,7 @@ export function begin() {
   timer = 0;
   saved = changes;
   again = WAIT;
+  mayBeStored = false;
   if (form()?.dataset.unsent === undefined) return;
   changes += 1;
   if (!mustChoose()) schedule(WAIT);

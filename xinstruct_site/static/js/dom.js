@@ -15,6 +15,12 @@ export function element(tag, attributes = {}, ...content) {
   return made;
 }
 
+// Pages that come over plain HTTP have no crypto.randomUUID.
+export function uuid() {
+  const digit = (one) => (one ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (one / 4)))).toString(16);
+  return crypto.randomUUID?.() ?? "10000000-1000-4000-8000-100000000000".replace(/[018]/g, digit);
+}
+
 // For screen readers, in a region that no swap replaces.
 export function announce(text) {
   const line = find("#announce");

@@ -11,7 +11,7 @@ const place = () => find("#unsent");
 const user = () => place()?.dataset.user ?? "";
 const OF_THE_PAGE = new Set(["csrfmiddlewaretoken", "active_seconds"]);
 const SOONEST = 2000;
-let page; // what the page does about its unsaved words: { changed, say, settled }
+let page; // what the page does about its unsaved words: { changed, gotNoAnswer, say, settled }
 let wait = SOONEST;
 let timer = 0;
 let isSending = false;
@@ -64,6 +64,7 @@ for (const name of ["htmx:sendError", "htmx:timeout"]) {
     }
     await dropDraft(card.dataset.item);
     page.settled();
+    page.gotNoAnswer();
     holdCard(card);
     await show();
     later();
@@ -96,7 +97,7 @@ function holdCard(card) {
 
 async function takeBack() {
   const row = (await mine("review")).find(({ item }) => item === form()?.dataset.item);
-  if (isSending || !row) return;
+  if (isSending || !row) return now();
   await del(row.key, store);
   release();
   page.changed();
@@ -137,38 +138,48 @@ export async function replay() {
 async function sendAll() {
   const reviews = (await mine("review")).filter((row) => !row.problem);
   const drafts = (await mine("draft")).filter((row) => !row.problem && row.item !== form()?.dataset.item);
-  if (!reviews.length && !drafts.length) return show();
+  const isHeld = find("#held") && !reviews.some((row) => row.item === form()?.dataset.item);
+  if (!reviews.length && !drafts.length && !isHeld) return show();
   isSending = true;
+  let notice = "";
   try {
     const who = await (await fetch(place().dataset.sender, { cache: "no-store" })).json();
-    if (who.user !== user()) return await show(place().dataset.out); // somebody else, or nobody: theirs to wait for
+    if (who.user !== user()) {
+      notice = place().dataset.out; // somebody else's session sends nothing of this person
+      return;
+    }
     for (const row of reviews) await sendReview(row, who.token);
     for (const row of drafts) await sendDraft(row, who.token);
+    if (find("#held") && !(await isWaiting(form()?.dataset.item))) await goOn();
     wait = SOONEST;
   } catch {
     later();
   } finally {
     isSending = false;
-    await show();
+    await show(notice);
   }
 }
+
+const isWaiting = async (item) => (await mine("review")).some((row) => row.item === item && !row.problem);
+
+const goOn = () => htmx.ajax("GET", form().dataset.next, { target: "#card", swap: "outerHTML" });
 
 // Throws where it makes sense to try again.
 async function sendReview({ key, ...row }, token) {
   const answer = await post(row.url, [...row.entries, ["replay", "1"]], token);
   const isOnPage = find("#held") && form()?.dataset.item === row.item;
   if (answer.status === 204) {
-    await del(key, store);
-    if (isOnPage) await htmx.ajax("GET", form().dataset.next, { target: "#card", swap: "outerHTML" });
-    return;
+    return del(key, store);
   }
   if (![404, 409, 422].includes(answer.status)) throw new Error(answer.status);
   const problem = answer.status === 404 ? { message: place().dataset.gone } : await answer.json();
   if (!isOnPage || answer.status === 404) return set(key, { ...row, problem }, store);
-  // The form is still there: sent from it, the refusal comes with everything one can do about it.
+  // On its own card: sent from the form, the refusal comes with everything one can do about it. The words go in first,
+  // for after a reload the form has not got them.
   await set(draftKey(row.item), row, store);
   await del(key, store);
   release();
+  await restore();
   const decision = new Map(row.entries).get("decision");
   setTimeout(() => find(`[name=decision][value="${decision}"]:not([type=hidden])`, form())?.click());
 }
@@ -215,14 +226,18 @@ function refusal(row) {
     "article",
     { class: "notice" },
     element("p", {}, element("bdi", {}, row.title), " · ", row.problem.message ?? ""),
-    element("p", { class: "typed", dir: "auto" }, words),
+    element("p", { class: "typed", dir: "auto", tabindex: "0" }, words),
     element("p", { class: "actions" }, ...actions),
   );
 }
 
 async function copy(words, button) {
-  await navigator.clipboard?.writeText(words);
-  button.textContent = place().dataset.copied;
+  try {
+    await navigator.clipboard.writeText(words);
+    button.textContent = place().dataset.copied;
+  } catch {
+    getSelection().selectAllChildren(find(".typed", button.closest("article"))); // to copy by hand
+  }
 }
 
 async function sendAsExtra({ key, problem, ...row }) {

@@ -1,6 +1,6 @@
 // The review page with a script: drafts into the field, live diff, time at work, focus. It all works without, but for
 // the live diff and being offline.
-import { begin, changed, say, settled } from "./autosave.js";
+import { begin, changed, gotNoAnswer, say, settled } from "./autosave.js";
 import { announce, element, field, find, form } from "./dom.js";
 import { hintOnButtons } from "./keys.js";
 import { connect, dropDraft, restore, start } from "./offline.js";
@@ -58,7 +58,10 @@ document.addEventListener("input", (event) => {
   diffTimer = setTimeout(showDiff, 120);
 });
 
-for (const name of ["htmx:responseError"]) document.addEventListener(name, () => say("failed"));
+document.addEventListener("htmx:responseError", () => {
+  say("failed");
+  if (form()) gotNoAnswer();
+});
 
 // What the server has taken needs no copy here.
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
@@ -117,6 +120,5 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target.id === "card" || event.detail.elt.id === "card") settle(false);
 });
 
-connect({ changed, say, settled });
-await settle(true);
-await start();
+connect({ changed, gotNoAnswer, say, settled });
+settle(true).then(start);

@@ -25,7 +25,7 @@ function keptParts() {
 function tidied(spans) {
   const all = text();
   const tidy = [];
-  for (let [start, end] of spans.toSorted?.((a, b) => a[0] - b[0]) ?? [...spans].sort((a, b) => a[0] - b[0])) {
+  for (let [start, end] of [...spans].sort((a, b) => a[0] - b[0])) {
     start += all.slice(start, end).length - all.slice(start, end).trimStart().length;
     end = start + all.slice(start, end).trimEnd().length;
     if (start >= end) continue;
