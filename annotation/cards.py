@@ -8,6 +8,7 @@ import json
 import random
 import uuid
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,6 +185,14 @@ def is_touched(data: dict[str, Any], choices: list[Choice]) -> bool:
         return True
     drafts = [(choice.instruction, choice.input) for choice in choices]
     return (data["instruction"], data["input"]) not in [*drafts, ("", "")]
+
+
+def is_rated(data: Mapping[str, Any]) -> bool:
+    return any(data.get(name) for name in RATINGS)
+
+
+def is_flagged(data: Mapping[str, Any]) -> bool:
+    return bool(data.get("flags")) or any(data.get(f"note_{flag}") for flag in Flag.values)
 
 
 def readable(data: dict[str, Any]) -> str:

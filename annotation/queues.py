@@ -9,13 +9,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum, TextChoices
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, TextChoices
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from psycopg.errors import UniqueViolation
 
-from annotation.models import Item, ItemState, Review, Skip, Slot, SlotState, Tally
+from annotation.models import Item, ItemState, Review, Skip, Slot, SlotState
 from generation.models import Round
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -269,15 +269,21 @@ def claim_again(user: User, item: Item) -> bool:
     return True
 
 
+PROGRESS = """
+    SELECT coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL AND day = %(today)s), 0)::int,
+           coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL AND day >= %(monday)s), 0)::int,
+           coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL), 0)::int,
+           coalesce(sum(number) FILTER (WHERE person_id IS NULL), 0)::int
+      FROM annotation_tally
+     WHERE language_id = %(language)s AND (person_id = %(user)s OR person_id IS NULL)
+"""
+
+
 def progress(user: User, language: Language) -> Progress:
     """Reviews of today, of this week (from Monday) and of all time; accepted pairs of the language and its goal."""
     today = timezone.localdate()
     monday = today - dt.timedelta(days=today.weekday())
-    mine, accepted = Q(person=user), Q(person=None)
-    counts = Tally.objects.filter(mine | accepted, language=language).aggregate(
-        today=Sum("number", filter=mine & Q(day=today), default=0),
-        week=Sum("number", filter=mine & Q(day__gte=monday), default=0),
-        total=Sum("number", filter=mine, default=0),
-        language_accepted=Sum("number", filter=accepted, default=0),
-    )
-    return Progress(**counts, goal=language.goal)
+    with connection.cursor() as cursor:
+        cursor.execute(PROGRESS, {"user": user.pk, "language": language.pk, "today": today, "monday": monday})
+        today_, week, total, accepted = cursor.fetchone()
+    return Progress(today_, week, total, accepted, language.goal)

@@ -149,10 +149,9 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
     agreement = accepted_agreement(user)
     if agreement is None:
         raise NoAgreement
-    slot = None
-    if item.state == ItemState.OPEN:
-        # Locked, so that nobody takes an expired lease over between here and the commit.
-        slot = item.slots.select_for_update().filter(holder=user, state=SlotState.HELD).first()
+    # Locked, so that nobody takes an expired lease over between here and the commit.
+    slots = verdicts.locked_slots(item) if item.state == ItemState.OPEN else []
+    slot = next((slot for slot in slots if slot.holder_id == user.pk and slot.state == SlotState.HELD), None)
     review = Review.objects.create(
         id=submission.id,
         item=item,
@@ -186,8 +185,9 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
         Autosave.objects.filter(pk=unsent.pk).delete()
     tallies.reviewed(user, item.language_id, review.submitted_at, +1)
     if slot is not None:
-        Slot.objects.filter(pk=slot.pk).update(state=SlotState.DONE, lease_expires_at=None)
-        verdicts.settle(item, actor=user)
+        slot.state, slot.lease_expires_at = SlotState.DONE, None
+        slot.save(update_fields=["state", "lease_expires_at"])
+        verdicts.settle(item, actor=user, slots=slots)
     return Outcome(review, counted=slot is not None, replayed=False)
 
 

@@ -23,16 +23,22 @@ STATES = {
 }
 
 
-def settle(item: Item, *, actor: User | None = None) -> Verdict:
+def locked_slots(item: Item) -> list[Slot]:
+    """All slots of an item, locked until the transaction ends."""
+    return list(item.slots.select_for_update().order_by("number"))
+
+
+def settle(item: Item, *, actor: User | None = None, slots: list[Slot] | None = None) -> Verdict:
     """Bring a locked item in line with its counted reviews. Called again, it changes nothing.
 
-    While a slot is open (one that a withdrawn review gave back, too), only acceptance decides.
+    While a slot is open (one that a withdrawn review gave back, too), only acceptance decides. `slots` are the item's
+    locked slots, where the caller has them as they are now.
     """
     reviews = counted_reviews(item)
     reached = verdict([_ballot(review) for review in reviews], item.overlap, item.quorum)
     if item.state == ItemState.WITHDRAWN:
         return reached
-    slots = list(item.slots.select_for_update().order_by("number"))
+    slots = locked_slots(item) if slots is None else slots
     is_waited_for = any(slot.state in OPEN_STATES for slot in slots)
     if reached.result == Result.ACCEPTED or (reached.result in STATES and not is_waited_for):
         _decide(item, reached, reviews, actor, is_waited_for)

@@ -312,8 +312,11 @@ def card(
         "item": work.item,
         "text": work.item.text,
         "form": form,
-        "scales": cards.scales(form),
-        "flags": cards.flags(form),
+        # Drawn once for all cards that are still blank there, so made only where they are drawn.
+        "scales": lambda: cards.scales(form),
+        "flags": lambda: cards.flags(form),
+        "is_unrated": not cards.is_rated(content) and not form.is_bound,
+        "is_unflagged": not cards.is_flagged(content) and not form.is_bound,
         "choices": work.choices,
         "base": base,
         "link": link(work.item.text.url),
