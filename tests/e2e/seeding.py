@@ -25,7 +25,7 @@ def seed(system: "System", languages: dict[str, dict[str, int]], people: dict[st
     """Make languages with items and people with roles; what is there already stays, items are added.
 
     Args:
-        languages: by code: items (0), overlap (1), quorum (1), drafts for each text (3).
+        languages: by code: items (0), overlap (1), quorum (1), drafts for each text (3), practice items (0).
         people: by e-mail address: languages, and role (annotator), which may be maintainer without languages.
     Returns:
         For each person the session key that a browser signs in with.
@@ -51,6 +51,8 @@ def fill(languages: dict[str, dict[str, int]], people: dict[str, dict[str, Any]]
         language = make_language(code, overlap=wanted.get("overlap", 1), quorum=wanted.get("quorum", 1))
         if wanted.get("items"):
             put_before_people(language, wanted["items"], wanted.get("drafts", len(DRAFTS)))
+        for number in range(wanted.get("practice", 0)):
+            make_practice(language, number)
     sessions = {}
     for email, wanted in people.items():
         user = User.objects.filter(email=email).first() or User.objects.create_user(
@@ -66,14 +68,29 @@ def fill(languages: dict[str, dict[str, int]], people: dict[str, dict[str, Any]]
     return sessions
 
 
+def make_practice(language: Any, number: int) -> None:
+    from annotation import practice
+
+    body = json.loads(corpus(language.code)[number])["text"] + "\n\n(practice)"
+    explanation = "It is **specific**, and the text answers it.\n\n- It names the dish."
+    sketch = practice.Sketch(
+        title="Practice", body=body, instruction=DRAFTS[0], decision="accept", overall=4, explanation=explanation
+    )
+    practice.make_lesson(language, sketch)
+
+
+def corpus(code: str) -> list[str]:
+    path = ROOT / "generation" / "demo" / "texts" / f"{code}.jsonl"
+    return path.read_text(encoding="utf-8").splitlines()
+
+
 def put_before_people(language: Any, count: int, drafts: int) -> None:
     """A round of demo texts, numbered on where there are more items than texts."""
     from annotation import queues
     from generation.models import Candidate, CandidateState, JobState, Round, Selection, Text
     from tests.factories import make_run, make_text
 
-    corpus = ROOT / "generation" / "demo" / "texts" / f"{language.code}.jsonl"
-    rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in corpus(language.code)]
     start = Text.objects.filter(language=language).count()
     texts = []
     for number in range(start, start + count):

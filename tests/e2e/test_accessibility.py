@@ -1,5 +1,6 @@
 """axe-core finds nothing on any page of an annotator, in three interface languages, by day and by night."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import System
-from tests.e2e.desk import PHONE, SCALES, desk
+from tests.e2e.desk import PHONE, SCALES, desk, expect_next, item_id, rate
 from tests.e2e.seeding import seed
 
 pytestmark = pytest.mark.e2e
@@ -21,6 +22,11 @@ PAGES = {
     "fast pass": "/review/ur/fast/",
     "empty queue": "/review/fi/",
     "language": "/languages/ur/",
+    "guidelines": "/languages/ur/guidelines/",
+    "my work": "/mine/ur/",
+    "my unsent": "/mine/ur/unsent/",
+    "my skipped": "/mine/ur/skipped/",
+    "practice": "/practice/bn/",
     "profile": "/account/",
     "agreement": "/account/agreement/",
 }
@@ -28,8 +34,8 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def sessions(system: System) -> dict[str, str]:
-    languages = {"ur": {"items": 6}, "th": {"items": 6}, "fi": {"items": 0}}
-    return seed(system, languages, {"zara@example.org": {"languages": ["ur", "th", "fi"]}})
+    languages = {"ur": {"items": 6}, "th": {"items": 6}, "fi": {"items": 0}, "bn": {"practice": 2}}
+    return seed(system, languages, {"zara@example.org": {"languages": ["ur", "th", "fi", "bn"]}})
 
 
 def violations(page: Page, **options: object) -> list[str]:
@@ -44,6 +50,33 @@ def by_day_and_night(page: Page) -> list[str]:
     found += violations(page, runOnly=["color-contrast", "link-in-text-block"])
     page.emulate_media(color_scheme="light")
     return found
+
+
+def test_axe_finds_nothing_on_work_done_put_off_and_practised(
+    browser: Browser, system: System, sessions: dict[str, str]
+) -> None:
+    found: dict[str, list[str]] = {}
+    with desk(browser, system, sessions["zara@example.org"]) as page:
+        page.goto("/review/th/")
+        for decide in ("accept", "skip"):
+            item = item_id(page)
+            rate(page)
+            page.locator(f"[data-key={decide}]").click()
+            expect_next(page, item)
+        page.get_by_label("English instruction").fill("Half a thought.")
+        expect(page.locator("#saved")).to_contain_text("Saved")
+        for name in ("", "unsent/", "skipped/"):
+            page.goto(f"/mine/th/{name}")
+            found[f"mine {name}"] = by_day_and_night(page)
+        for turn in range(2):
+            page.goto("/practice/bn/")
+            page.get_by_role("radio", name=re.compile("^4")).click()
+            page.get_by_role("button", name="Accept").click()
+            expect(page.locator("main")).to_contain_text("It names the dish")
+            found[f"practised {turn}"] = by_day_and_night(page)
+        page.goto("/practice/bn/")
+        found["practice done"] = by_day_and_night(page)
+    assert {name: rules for name, rules in found.items() if rules} == {}
 
 
 @pytest.mark.parametrize("interface", INTERFACES)

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import ROOT, System
+from tests.e2e.conftest import System
 from tests.e2e.desk import desk, until
-from tests.e2e.seeding import DRAFTS, seed
+from tests.e2e.seeding import DRAFTS, corpus, seed
 from tests.tiny_models import make_tiny_model
 
 pytestmark = pytest.mark.e2e
@@ -90,10 +90,9 @@ def test_drafting_goes_on_after_its_work_horse_was_killed(browser: Browser, syst
 def test_fine_tuning_goes_on_after_its_worker_was_killed_and_makes_one_model_version(
     browser: Browser, system: System, session: str, tmp_path: Path
 ) -> None:
-    texts = (ROOT / "generation" / "demo" / "texts" / "fi.jsonl").read_text(encoding="utf-8").splitlines()
     pairs = [
         {"instruction": f"{draft} {number}", "response": json.loads(text)["text"], "lang": "fi", "license": "CC0-1.0"}
-        for number, text in enumerate(texts)
+        for number, text in enumerate(corpus("fi"))
         for draft in DRAFTS
     ]
     seeds = tmp_path / "seeds.jsonl"

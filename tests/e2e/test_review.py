@@ -25,6 +25,7 @@ PEOPLE = {
     "ravi@example.org": ["hi"],
     "emre@example.org": ["tr"],
     "sari@example.org": ["id"],
+    "rina@example.org": ["bn"],
 }
 
 
@@ -32,7 +33,7 @@ PEOPLE = {
 def sessions(system: System) -> dict[str, str]:
     return seed(
         system,
-        {code: {"items": 12} for codes in PEOPLE.values() for code in codes},
+        {code: {"items": 12, "practice": 2 * (code == "bn")} for codes in PEOPLE.values() for code in codes},
         {email: {"languages": codes} for email, codes in PEOPLE.items()},
     )
 
@@ -244,6 +245,35 @@ def test_unsent_words_survive_a_refresh_another_device_and_a_sign_out(
         assert item_id(page) == item
         expect(page.get_by_label("English instruction")).to_have_value(f"{words} From the desk.")
         expect(page.locator("[name=set_aside]")).to_have_value(re.compile("From the phone"))
+
+
+def test_the_first_visit_begins_with_practice_that_counts_for_nothing(
+    browser: Browser, system: System, sessions: dict[str, str]
+) -> None:
+    with desk(browser, system, sessions["rina@example.org"], **PHONE) as page:
+        page.goto("/review/bn/")
+        for decision in ("Accept", "Reject"):
+            page.get_by_role("radio", name=re.compile("^4" if decision == "Accept" else "^1")).tap()
+            page.get_by_role("button", name=decision).tap()
+            expect(page.get_by_text("It names the dish.")).to_be_in_viewport()
+            page.get_by_role("link", name="Go on").tap()
+        page.goto("/review/bn/")
+        expect(page.locator("#card-form")).to_be_visible()
+        assert reviews_in(system, "bn") == 0
+        item = item_id(page)
+        rate(page, press=lambda radio: radio.tap())
+        page.get_by_role("button", name="Accept and next").tap()
+        expect_next(page, item)
+        assert reviews_in(system, "bn") == 1
+
+
+def reviews_in(system: System, code: str) -> int:
+    [(count,)] = system.psql(
+        "SELECT count(*) FROM annotation_review r JOIN annotation_item i ON i.id = r.item_id "
+        "JOIN people_language l ON l.id = i.language_id WHERE l.code = %s",
+        code,
+    )
+    return int(count)
 
 
 def test_ten_reviews_without_a_network_arrive_exactly_once(
