@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import random
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,9 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from annotation import reading
 from annotation.forms import RATINGS, Choice, ReviewForm, read_shown_token, read_spans, shown_token, spans_json
-from annotation.models import Autosave, FastOpinion, Flag, Item, Review, Slot
+from annotation.models import Autosave, Flag, Item, Review, Slot
 from annotation.trimming import Span
 from generation.models import Candidate
 from xinstruct_site.people.models import Language, User
@@ -101,11 +101,10 @@ def choices_for(item: Item, slot: Slot | None, user: User) -> list[Choice]:
     if slot and slot.wordings:
         return tie_break(item, slot, user)
     seen: dict[tuple[str, str], Choice] = {}
-    for candidate in ranked(item):
-        words = (candidate.instruction, candidate.input)
+    for draft in ranked(item):
+        words = (draft.candidate.instruction, draft.candidate.input)
         if words not in seen:
-            starter = candidate.run.model_version.is_starter
-            seen[words] = Choice(str(candidate.pk), len(seen) + 1, *words, candidate, starter)
+            seen[words] = Choice(str(draft.candidate.pk), len(seen) + 1, *words, draft.candidate, draft.is_starter)
     return list(seen.values())
 
 
@@ -127,20 +126,12 @@ def tie_break(item: Item, slot: Slot, user: User) -> list[Choice]:
     ]
 
 
-def ranked(item: Item) -> list[Candidate]:
-    """The candidates, best first: as drafted and scored, moved by what people said in the fast pass.
+def ranked(item: Item) -> list[reading.Draft]:
+    """The drafts, best first: as drafted and scored, moved by what people said in the fast pass.
 
     Sums only, never who; one that everybody called bad comes last.
     """
-    said: dict[int, Counter[bool]] = {}
-    for pk, good in FastOpinion.objects.filter(item=item).values_list("candidate", "good"):
-        said.setdefault(pk, Counter())[good] += 1
-
-    def place(candidate: Candidate) -> tuple[bool, int]:
-        count = said.get(candidate.pk, Counter())
-        return count[False] > 0 and not count[True], count[False] - count[True]
-
-    return sorted(item.candidates(), key=place)
+    return sorted(reading.drafts(item), key=lambda draft: (draft.bad > 0 and not draft.good, draft.bad - draft.good))
 
 
 def starting_point(user: User, item: Item, choices: list[Choice]) -> tuple[dict[str, Any], int]:
@@ -154,7 +145,7 @@ def starting_point(user: User, item: Item, choices: list[Choice]) -> tuple[dict[
     }
     if choices:
         fresh |= choices[0].words()
-    saved = Autosave.objects.filter(item=item, user=user).first()
+    saved = reading.autosave_of(item, user)
     if not saved:
         return fresh, 0
     kept = {key: value for key, value in saved.data.items() if key not in OF_THE_PAGE}

@@ -36,8 +36,8 @@ def next_instruction(user: User, language: Language) -> tuple[Item, Candidate] |
         slots__wordings__isnull=True,
     )
     for item in items.select_related("text", "language").order_by("pk").distinct()[:LOOK_AT]:
-        if candidates := ranked(item):
-            return item, candidates[0]
+        if drafts := ranked(item):
+            return item, drafts[0].candidate
     return None
 
 

@@ -30,15 +30,6 @@ class ItemState(models.TextChoices):
     WITHDRAWN = "withdrawn", _("withdrawn")
 
 
-NOT_ON_CARDS = ("original", "extra", "normalisation", "pii_spans")
-
-
-class ItemQuerySet(models.QuerySet["Item"]):
-    def for_card(self) -> Self:
-        """With its text, without what no card shows."""
-        return self.select_related("text").defer(*(f"text__{name}" for name in NOT_ON_CARDS))
-
-
 class Item(models.Model):
     """A text in a round with its candidates, waiting for people. Only its random public id appears in URLs."""
 
@@ -58,8 +49,6 @@ class Item(models.Model):
     policy_version = models.PositiveIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
     decided_at = models.DateTimeField(null=True, blank=True)
-
-    objects = ItemQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("item")
@@ -93,10 +82,6 @@ class SlotQuerySet(models.QuerySet["Slot"]):
     def claimable(self) -> Self:
         """Free, or held under a lease that ran out."""
         return self.filter(Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=timezone.now()))
-
-    def for_card(self) -> Self:
-        """With item and text, without what no card shows."""
-        return self.select_related("item__text").defer(*(f"item__text__{name}" for name in NOT_ON_CARDS))
 
     def live(self) -> Self:
         """Held under a lease that still runs."""

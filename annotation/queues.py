@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from psycopg.errors import UniqueViolation
 
+from annotation import reading
 from annotation.models import Item, ItemState, Review, Skip, Slot, SlotState
 from generation.models import Round
 from xinstruct_site.people.models import Event, EventKind, Language, User
@@ -111,7 +112,7 @@ CLAIM = """
          ORDER BY slot.priority, slot."order", slot.id
          LIMIT 1
            FOR UPDATE OF slot SKIP LOCKED))
-    RETURNING id, claimed_at = statement_timestamp()
+    RETURNING *, claimed_at = statement_timestamp() AS is_new
 """
 
 
@@ -138,14 +139,11 @@ def _claim(user: User, language: Language) -> Slot | None:
     try:
         with transaction.atomic():
             one_claim_at_a_time(user)  # two tabs of one person get the same slot
-            with connection.cursor() as cursor:
-                cursor.execute(CLAIM, params)
-                row = cursor.fetchone()
-            if row is None:
+            slot = next(iter(Slot.objects.raw(CLAIM, params)), None)
+            if slot is None:
                 return None
-            slot = Slot.objects.for_card().get(pk=row[0])
-            slot.language = slot.item.language = language
-            if row[1]:
+            slot.language, slot.item = language, reading.item_of(slot, language)
+            if vars(slot)["is_new"]:
                 Event.record(EventKind.ITEM_CLAIMED, slot.item, actor=user, language=language, slot=slot.pk)
             return slot
     except IntegrityError as exc:

@@ -11,16 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import queues, tallies, trimming, verdicts
+from annotation import queues, reading, tallies, trimming, verdicts
 from annotation.agreement import trimmed
 from annotation.models import Autosave, Decision, Flag, Item, ItemState, Review, Slot, SlotState
 from generation.models import Candidate, Release, ReleaseState
-from xinstruct_site.people.agreements import accepted_agreement
+from xinstruct_site.people.agreements import newest_if_accepted
 from xinstruct_site.people.models import Event, EventKind, User
 
 RATINGS = ("rating_alignment", "rating_instruction", "rating_text", "overall")
@@ -134,8 +133,7 @@ def submit(user: User, item: Item, submission: Submission) -> Outcome:
 
 def _submit(user: User, item: Item, submission: Submission) -> Outcome:
     item = _locked(item)
-    standing = Q(item=item, reviewer=user, review_pass=1, withdrawn_at=None)
-    known = list(Review.objects.filter(Q(pk=submission.id) | standing))
+    known = reading.reviews_known(item, user, submission.id)
     if stored := next((review for review in known if review.pk == submission.id), None):
         if (stored.reviewer_id, stored.item_id) != (user.pk, item.pk):
             raise UnknownSubmission
@@ -143,14 +141,14 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
     submission = checked(submission, item)
     if known:
         raise AlreadyReviewed
-    unsent = Autosave.objects.select_for_update().filter(item=item, user=user).first()
+    unsent = reading.autosave_of(item, user, lock=True)
     if unsent and _would_lose(unsent, submission):
         raise StaleAutosave(unsent)
-    agreement = accepted_agreement(user)
-    if agreement is None:
+    agreement_id = newest_if_accepted(user)
+    if agreement_id is None:
         raise NoAgreement
     # Locked, so that nobody takes an expired lease over between here and the commit.
-    slots = verdicts.locked_slots(item) if item.state == ItemState.OPEN else []
+    slots = reading.locked_slots(item) if item.state == ItemState.OPEN else []
     slot = next((slot for slot in slots if slot.holder_id == user.pk and slot.state == SlotState.HELD), None)
     review = Review.objects.create(
         id=submission.id,
@@ -169,7 +167,7 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
         active_seconds=submission.active_seconds,
         interface_language=submission.interface_language,
         guidelines_version=item.language.guidelines_version,
-        agreement=agreement,
+        agreement_id=agreement_id,
         **{name: getattr(submission, name) for name in RATINGS},
     )
     Event.record(
@@ -300,7 +298,9 @@ def _would_lose(unsent: Autosave, submission: Submission) -> bool:
 
 def _locked(item: Item) -> Item:
     """The item as it is now, its row locked until the transaction ends. Inserts that point at it need not wait."""
-    locked = Item.objects.select_for_update(no_key=True).get(pk=item.pk)
+    locked = reading.locked_item(item)
+    if locked is None:
+        raise Item.DoesNotExist
     # Read with the item, a moment ago at most: a text never changes, nor does a language in what matters here.
     locked.text, locked.language = item.text, item.language
     return locked

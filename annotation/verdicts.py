@@ -5,7 +5,7 @@ The rule itself is in agreement.py. Callers hold the item's row lock, so one ite
 
 from django.utils import timezone
 
-from annotation import tallies
+from annotation import reading, tallies
 from annotation.agreement import Ballot, Result, Verdict, Wording, verdict
 from annotation.models import Decision, Flag, Item, ItemState, Origin, Pair, PairState, Review, Slot, SlotState
 from xinstruct_site.people.models import Event, EventKind, User
@@ -23,22 +23,17 @@ STATES = {
 }
 
 
-def locked_slots(item: Item) -> list[Slot]:
-    """All slots of an item, locked until the transaction ends."""
-    return list(item.slots.select_for_update().order_by("number"))
-
-
 def settle(item: Item, *, actor: User | None = None, slots: list[Slot] | None = None) -> Verdict:
     """Bring a locked item in line with its counted reviews. Called again, it changes nothing.
 
     While a slot is open (one that a withdrawn review gave back, too), only acceptance decides. `slots` are the item's
     locked slots, where the caller has them as they are now.
     """
-    reviews = counted_reviews(item)
+    reviews = reading.counted_reviews(item)
     reached = verdict([_ballot(review) for review in reviews], item.overlap, item.quorum)
     if item.state == ItemState.WITHDRAWN:
         return reached
-    slots = locked_slots(item) if slots is None else slots
+    slots = reading.locked_slots(item) if slots is None else slots
     is_waited_for = any(slot.state in OPEN_STATES for slot in slots)
     if reached.result == Result.ACCEPTED or (reached.result in STATES and not is_waited_for):
         _decide(item, reached, reviews, actor, is_waited_for)
@@ -58,10 +53,6 @@ def reopen(item: Item) -> None:
         pair.save(update_fields=["is_current", "state"])
         if was == PairState.ACCEPTED:
             tallies.accepted(item.language_id, pair.created_at, -1)
-
-
-def counted_reviews(item: Item) -> list[Review]:
-    return list(item.reviews.standing().filter(slot__isnull=False, review_pass=1).order_by("id"))
 
 
 def _ballot(review: Review) -> Ballot:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import replace_url
 
-from annotation import cards, queues, reviewing, trimming
+from annotation import cards, queues, reading, reviewing, trimming
 from annotation.diffing import shortened, word_diff
 from annotation.forms import Choice, ReviewForm, read_shown_token, spans_json
 from annotation.models import Autosave, Item, Review, Slot, SlotState
@@ -368,9 +368,10 @@ def template(request: HttpRequest) -> str:
 def work_at(request: HttpRequest, code: str, public_id: str) -> Work:
     """The item, if the person holds it, has unsent work on it, or sends back a card of it that was made for them."""
     user, language = person(request), language_for(request, code)
-    item = get_object_or_404(Item.objects.for_card(), public_id=public_id, language=language)
-    item.language = language
-    slot = item.slots.filter(holder=user, state=SlotState.HELD).first()
+    item = reading.item_by_public_id(language, public_id)
+    if item is None:
+        raise Http404
+    slot = reading.held_slot(item, user)
     if not slot and not read_shown_token(request.POST.get("shown", ""), user, item):
         get_object_or_404(Autosave, item=item, user=user)  # unsent work may always be come back to
     return Work(user, language, item, slot, cards.choices_for(item, slot, user))

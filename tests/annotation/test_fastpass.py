@@ -40,7 +40,7 @@ def judged(user, item: Item, number: int, *, good: bool) -> None:
 
 
 def order(item: Item) -> list[str]:
-    return [candidate.instruction[13] for candidate in cards.ranked(item)]
+    return [draft.candidate.instruction[13] for draft in cards.ranked(item)]
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
