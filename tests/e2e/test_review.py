@@ -320,6 +320,7 @@ def test_a_review_whose_answer_got_lost_is_not_doubled_and_one_in_a_closed_brows
         page.context.set_offline(True)
         page.context.set_offline(False)
         expect_next(page, item)
+        expect(page.locator("#unsent")).to_be_hidden()  # taken, not refused
         assert len(reviews(system, item)) == 1
 
         item = item_id(page)
