@@ -26,7 +26,7 @@ demo: export XI_BACKEND = hf
 demo: export XI_MODEL = $(MODEL)
 endif
 
-.PHONY: help demo test lint types unit e2e install browser format clean
+.PHONY: help demo test lint types unit e2e install browser format messages clean
 
 help:  ## Say what can be made
 	@echo "make demo    a running system with the demo corpus (PORT=, MODEL=, ENDPOINT=, PIP_ARGS=)"
@@ -63,6 +63,16 @@ browser: $(VENV)/.installed-dev  ## Find Chromium and fonts for the ten scripts,
 format: $(VENV)/.installed-dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+# Needs GNU gettext, which nothing else does. The maintainers' pages have no catalogues yet.
+LOCALES := fi id th tr vi bn hi sw ta ur
+messages: $(VENV)/.installed  ## Collect the strings of the annotators' pages, and compile what is translated
+	XI_DEBUG=1 $(PY) manage.py makemessages $(LOCALES:%=--locale %) --no-wrap --add-location file --no-obsolete \
+		--ignore .venv --ignore data --ignore build --ignore tests --ignore bench \
+		--ignore generation --ignore templates/generation --ignore "templates/annotation/release*" \
+		--ignore "templates/annotation/lesson*" --ignore annotation/exports.py --ignore annotation/views/releases.py \
+		--ignore annotation/management --ignore xinstruct_site/management
+	XI_DEBUG=1 $(PY) manage.py compilemessages $(LOCALES:%=--locale %)
 
 install: $(VENV)/.installed
 

@@ -5,29 +5,38 @@ what they were before the browser sent them.
 """
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.core import signing
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from annotation import trimming
 from annotation.models import Decision, Flag, Item
+from annotation.reviewing import spans_problem
+from annotation.trimming import Span
 from generation.models import Candidate
-from xinstruct_site.people.models import User
+from xinstruct_site.people.models import Language, User
 
 SALT = "annotation.review.shown"
 OWN = "own"
 RATINGS = ("rating_alignment", "rating_instruction", "rating_text", "overall")
 LEVELS = [(str(level), str(level)) for level in range(1, 6)]
 LONGEST = 200_000
+LONGEST_GUIDELINES = 40_000
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One wording to start from: a drafted candidate, or in a tie-break one of the wordings that differed."""
+    """One wording to start from: a drafted candidate, or in a tie-break one of the wordings that differed.
+
+    A tie-break's says the response, too: its kept parts as the form has them, and its edit. A draft's (None) does not.
+    """
 
     key: str
     number: int
@@ -35,6 +44,15 @@ class Choice:
     input: str
     candidate: Candidate | None
     is_starter: bool = False
+    spans: str | None = None
+    response_edit: str | None = None
+
+    def words(self) -> dict[str, str]:
+        """What choosing it puts into the form."""
+        words = {"choice": self.key, "loaded": self.key, "instruction": self.instruction, "input": self.input}
+        if self.spans is not None:
+            words |= {"spans": self.spans, "response_edit": self.response_edit or ""}
+        return words
 
 
 def shown_token(user: User, item: Item) -> str:
@@ -56,6 +74,35 @@ def refuse_surrogates(value: str) -> None:
         raise ValidationError(
             _("There is a broken character in this text (half of a pair). Please delete it."), "surrogate"
         )
+
+
+def spans_json(spans: list[Span], body: str) -> str:
+    """Kept parts as the form carries them; nothing where all of the body is kept."""
+    return json.dumps(trimming.quoted(spans, body), ensure_ascii=False) if spans else ""
+
+
+def read_spans(data: Any, body: str) -> list[Span]:
+    """The kept parts that a form says: those of its hidden field, and where the ticks were changed, the ticks.
+
+    Raises:
+        ValidationError: unreadable, not what the text says, or nothing is left.
+    """
+    try:
+        sent = json.loads(data.get("spans") or "[]")
+    except (ValueError, RecursionError):
+        sent = None
+    if problem := spans_problem(sent, body):
+        raise ValidationError(problem, "spans")
+    spans = trimming.tidied([(span["start"], span["end"]) for span in sent], body)
+    # Without JavaScript the ticks are what people change; with it, the script keeps both alike.
+    if "part" not in data and "parts_shown" not in data:
+        return spans
+    keys = set(data.getlist("part"))
+    if keys != set(data.get("parts_shown", "").split()):
+        if not keys & {paragraph.key for paragraph in trimming.paragraphs(body, [])}:
+            raise ValidationError(_("Keep at least one part of the text."), "spans")
+        spans = trimming.ticked(keys, body, spans)
+    return spans
 
 
 class TypedText(forms.CharField):
@@ -81,6 +128,8 @@ class ReviewForm(forms.Form):
     choice = forms.ChoiceField(label=_("Wording"), required=False)
     instruction = TypedText(label=_("English instruction"))
     input = TypedText(label=_("Input"))
+    spans = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)  # read together with the ticks
+    response_edit = TypedText(label=_("Edited response"))
     rating_alignment = forms.TypedChoiceField(
         label=_("The text answers it"), choices=LEVELS, required=False, coerce=int, empty_value=None
     )
@@ -93,6 +142,10 @@ class ReviewForm(forms.Form):
     overall = forms.TypedChoiceField(label=_("Overall"), choices=LEVELS, required=False, coerce=int, empty_value=None)
     flags = forms.MultipleChoiceField(label=_("Anything wrong?"), choices=Flag, required=False)
     reason = TypedText(label=_("Reason"))
+    set_aside = TypedText(label=_("The version you set aside"))
+    version = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
+    tab = forms.CharField(required=False, widget=forms.HiddenInput)
+    turn = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, item: Item, user: User, choices: list[Choice], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -107,6 +160,13 @@ class ReviewForm(forms.Form):
         if shown_at is None:
             raise ValidationError(_("This card was not made for you. Reload the page."))
         return shown_at
+
+    def clean_spans(self) -> list[Span]:
+        return read_spans(self.data, self.item.text.body)
+
+    def clean_response_edit(self) -> str | None:
+        """An empty field says that nobody edited."""
+        return self.cleaned_data["response_edit"] if self.cleaned_data["response_edit"].strip() else None
 
     def clean_active_seconds(self) -> int:
         return self.cleaned_data["active_seconds"] or 0
@@ -132,8 +192,9 @@ class ReviewForm(forms.Form):
         if choice and loaded and choice != loaded:
             # Without JavaScript a chosen draft is not in the field yet; nobody accepts words they have not seen.
             self.add_error("choice", _("You chose another draft. It is in the field now: read it, then decide."))
-            words = {"instruction": choice.instruction, "input": choice.input, "loaded": choice.key}
-            self.data = {**self.data, **words, "flags": self.data.getlist("flags")}  # type: ignore[attr-defined]
+            self.data = self.data.copy()  # type: ignore[attr-defined]
+            for name, value in choice.words().items():
+                self.data[name] = value  # type: ignore[index]
             return
         if "instruction" in cleaned and not cleaned["instruction"].strip():
             self.add_error("instruction", _("An accepted item needs an instruction."))
@@ -166,3 +227,75 @@ class SelectForm(forms.Form):
         initial=100,
         help_text=_("Each press makes a new round, of texts that no earlier round took."),
     )
+
+
+class GuidelinesForm(forms.Form):
+    """The next version of a language's guidelines. Markdown as typed."""
+
+    body = TypedText(label=_("Guidelines"), widget=forms.Textarea(attrs={"rows": 24, "dir": "auto"}))
+    written_in = forms.ChoiceField(label=_("Written in"), required=False)
+    note = forms.CharField(
+        label=_("What changed"),
+        max_length=300,
+        required=False,
+        validators=[refuse_surrogates],
+        help_text=_("One line that annotators read when they are told of the change."),
+    )
+    based_on = forms.IntegerField(min_value=1, max_value=2**31 - 1, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, language: Language, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["body"].max_length = LONGEST_GUIDELINES  # type: ignore[attr-defined]
+        self.fields["body"].validators.append(MaxLengthValidator(LONGEST_GUIDELINES))
+        self.fields["body"].widget.attrs["lang"] = language.guidelines_language or language.code
+        self.fields["written_in"].choices = [("", language.own_name), ("en", "English")]  # type: ignore[attr-defined]
+
+
+class FindReviewsForm(forms.Form):
+    """What to look for among one's own reviews."""
+
+    q = forms.CharField(label=_("Find in instruction and title"), required=False, max_length=200)
+    after = forms.UUIDField(required=False, widget=forms.HiddenInput)
+
+
+class PracticeForm(forms.Form):
+    """An answer to a practice item; `decision` comes from the button that was pressed."""
+
+    decision = forms.ChoiceField(
+        choices=Decision, error_messages={"required": _("Accept or reject: press one of the buttons.")}
+    )
+    overall = forms.TypedChoiceField(
+        label=_("Overall"), choices=LEVELS, coerce=int, error_messages={"required": _("Choose 1 to 5.")}
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        decision, overall = cleaned.get("decision"), cleaned.get("overall")
+        if decision == Decision.ACCEPT and overall and overall < 3:
+            self.add_error("overall", _("1 and 2 mean that it cannot be used: reject it, or rate it higher."))
+        if decision == Decision.REJECT and overall and overall > 3:
+            self.add_error("overall", _("4 and 5 mean that it is good: accept it, or rate it lower."))
+        return cleaned
+
+
+class LessonForm(forms.Form):
+    """A practice item as a language's lead writes it. Taken from an item, it has that item's title and text."""
+
+    title = TypedText(label=_("Title"))
+    body = TypedText(label=_("Text"), widget=forms.Textarea(attrs={"rows": 8}))
+    instruction = TypedText(label=_("English instruction"), widget=forms.Textarea(attrs={"rows": 3, "lang": "en"}))
+    input = TypedText(label=_("Input"), widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"}))
+    decision = forms.ChoiceField(label=_("What we would do"), choices=Decision)
+    overall = forms.TypedChoiceField(label=_("Overall"), choices=LEVELS, coerce=int)
+    explanation = TypedText(
+        label=_("Why"),
+        widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}),
+        help_text=_("Markdown. Shown after the answer, whatever it was."),
+    )
+
+    def __init__(self, *args: Any, language: Language, from_item: Item | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if from_item:
+            del self.fields["title"], self.fields["body"]
+        for name in {"title", "body"} & self.fields.keys():
+            self.fields[name].widget.attrs |= {"lang": language.code, "dir": language.direction}

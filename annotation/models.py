@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from annotation.trimming import response
 from generation.models import Candidate, Round, Text, public_id_field
 from xinstruct_site.people.models import ContributorAgreement, Language, User
 
@@ -35,7 +36,10 @@ class Item(models.Model):
     public_id = public_id_field()
     language = models.ForeignKey(Language, on_delete=models.PROTECT, related_name="items")
     text = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="items")
-    round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="items")
+    round = models.ForeignKey(
+        Round, on_delete=models.PROTECT, null=True, blank=True, related_name="items",
+        help_text="Empty: a practice item, which no round selected.",
+    )  # fmt: skip
     kind = models.CharField(max_length=10, choices=ItemKind, default=ItemKind.NORMAL)
     state = models.CharField(max_length=10, choices=ItemState, default=ItemState.OPEN)
     candidate_ids = ArrayField(models.BigIntegerField(), default=list, help_text="Best first.")
@@ -49,7 +53,12 @@ class Item(models.Model):
     class Meta:
         verbose_name = _("item")
         verbose_name_plural = _("items")
-        constraints = [models.UniqueConstraint(fields=["text", "round"], name="one_item_per_text_and_round")]
+        constraints = [
+            models.UniqueConstraint(fields=["text", "round"], name="one_item_per_text_and_round"),
+            models.CheckConstraint(
+                condition=Q(round__isnull=False) | Q(kind=ItemKind.PRACTICE), name="only_practice_is_in_no_round"
+            ),
+        ]
         indexes = [models.Index(fields=["language", "state"], name="item_by_language_state")]
 
     def __str__(self) -> str:
@@ -57,7 +66,8 @@ class Item(models.Model):
 
     def candidates(self) -> list[Candidate]:
         """The drafted candidates, best first."""
-        by_id = Candidate.objects.select_related("run__model_version").in_bulk(self.candidate_ids)
+        shown = ("text", "run", "instruction", "input", "run__model_version__is_starter", "run__model_version__name")
+        by_id = Candidate.objects.select_related("run__model_version").only(*shown).in_bulk(self.candidate_ids)
         return [by_id[pk] for pk in self.candidate_ids if pk in by_id]
 
 
@@ -156,6 +166,67 @@ class Autosave(models.Model):
 class Decision(models.TextChoices):
     ACCEPT = "accept", _("accept")
     REJECT = "reject", _("reject")
+
+
+class Lesson(models.Model):
+    """What a practice item teaches: what is shown, what we would decide on it, and why."""
+
+    item = models.OneToOneField(Item, on_delete=models.CASCADE, related_name="lesson")
+    position = models.PositiveIntegerField(default=0)
+    instruction = models.TextField(_("instruction"))
+    input = models.TextField(_("input"), blank=True)
+    decision = models.CharField(_("decision"), max_length=6, choices=Decision)
+    overall = models.PositiveSmallIntegerField(_("overall"))
+    explanation = models.TextField(_("explanation"), help_text=_("Markdown."))
+    made_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(decision=Decision.ACCEPT, overall__range=(3, 5))
+                | Q(decision=Decision.REJECT, overall__range=(1, 3)),
+                name="lesson_keeps_the_rules_of_a_review",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"lesson of item {self.item_id}"
+
+
+class PracticeAnswer(models.Model):
+    """What a person decided on a practice item. It counts for nothing but their own learning."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="practice_answers")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    decision = models.CharField(max_length=6, choices=Decision)
+    overall = models.PositiveSmallIntegerField()
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "user"], name="one_practice_answer_per_item_and_person"),
+            models.CheckConstraint(condition=Q(overall__range=RATING), name="practice_answer_within_1_to_5"),
+        ]
+
+    def __str__(self) -> str:
+        return f"practice answer of {self.user} on item {self.item_id}"
+
+
+class PracticeDone(models.Model):
+    """That a person went through the practice of a language, or passed it over: it is not put before them again."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "language"], name="one_practice_done_per_person_and_language")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is through with the practice of {self.language}"
 
 
 class Flag(models.TextChoices):
@@ -258,6 +329,39 @@ class Review(models.Model):
         return f"review {self.pk}"
 
 
+class FastReason(models.TextChoices):
+    """Why an instruction alone is not good, whatever the text says."""
+
+    SENSELESS = "senseless", _("makes no sense")
+    VAGUE = "vague", _("is too vague")
+    FALSE = "false", _("says something false or outdated")
+    PRIVATE = "private", _("names a private person")
+    TANGLED = "tangled", _("is too complicated")
+    OTHER = "other", _("something else")
+
+
+class FastOpinion(models.Model):
+    """What a person thought of an instruction by itself, in the fast pass. It only moves drafts up or down a card."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="fast_opinions")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="fast_opinions")
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="fast_opinions")
+    good = models.BooleanField(_("good"))
+    reason = models.CharField(_("reason"), max_length=10, choices=FastReason, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("fast opinion")
+        verbose_name_plural = _("fast opinions")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "candidate"], name="one_fast_opinion_per_person_and_candidate"),
+            models.CheckConstraint(condition=Q(good=True) | ~Q(reason=""), name="bad_fast_opinion_has_a_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{'good' if self.good else 'bad'}: candidate {self.candidate_id}"
+
+
 class PairState(models.TextChoices):
     ACCEPTED = "accepted", _("accepted")
     DISPUTED = "disputed", _("disputed")
@@ -321,7 +425,23 @@ class Pair(models.Model):
         """The response as released: the edit if there is one, else the kept spans of the body, else the body."""
         if self.response_edit is not None:
             return self.response_edit
-        body = self.item.text.body
-        if not self.spans:
-            return body
-        return "\n\n".join(body[span["start"] : span["end"]].strip("\n") for span in self.spans)
+        return response(self.item.text.body, [(span["start"], span["end"]) for span in self.spans])
+
+
+class Tally(models.Model):
+    """How many reviews of a person, or with no person how many accepted pairs, a language got on one day."""
+
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    day = models.DateField(help_text="In the installation's time zone.")
+    number = models.IntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["language", "person", "day"], name="one_tally_per_language_person_and_day", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} on {self.day}"

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, TextChoices
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from psycopg.errors import DeadlockDetected, UniqueViolation
+from psycopg.errors import UniqueViolation
 
-from annotation.models import Item, Pair, PairState, Review, Skip, Slot, SlotState
+from annotation import reading
+from annotation.models import Item, ItemState, Review, Skip, Slot, SlotState
 from generation.models import Round
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -85,25 +86,19 @@ def open_items(round: Round) -> int:
     return len(selections)
 
 
-# The person's own slot, lease running or not, as long as nobody took it over.
-OWN = """
+# The person's own slot, lease running or not, as long as nobody took it over; else the first that they may take. A
+# slot that ran out is judged free here and nowhere else. Where a row changes between snapshot and lock, PostgreSQL
+# looks at the conditions again, so two people never get the same one; rows that others hold locked are passed over.
+CLAIM = """
     UPDATE annotation_slot
-       SET lease_expires_at = statement_timestamp() + %(lease)s
-     WHERE id = (
-        SELECT id FROM annotation_slot
-         WHERE holder_id = %(user)s AND state = 'held' AND language_id = %(language)s
-         ORDER BY lease_expires_at > statement_timestamp() DESC, claimed_at DESC
+       SET state = 'held', holder_id = %(user)s, lease_expires_at = statement_timestamp() + %(lease)s,
+           claimed_at = CASE WHEN holder_id = %(user)s THEN claimed_at ELSE statement_timestamp() END
+     WHERE id = coalesce((
+        SELECT own.id FROM annotation_slot AS own
+         WHERE own.holder_id = %(user)s AND own.state = 'held' AND own.language_id = %(language)s
+         ORDER BY own.lease_expires_at > statement_timestamp() DESC, own.claimed_at DESC
          LIMIT 1
-           FOR UPDATE)
-    RETURNING id
-"""
-# A slot that ran out is judged free here and nowhere else. Where the row changes between snapshot and lock, PostgreSQL
-# looks at the conditions again, so two people never get the same one.
-NEXT = """
-    UPDATE annotation_slot
-       SET state = 'held', holder_id = %(user)s, claimed_at = statement_timestamp(),
-           lease_expires_at = statement_timestamp() + %(lease)s
-     WHERE id = (
+           FOR UPDATE), (
         SELECT slot.id FROM annotation_slot AS slot
          WHERE slot.language_id = %(language)s AND slot.state IN ('free', 'held')
            AND (slot.state = 'free' OR slot.lease_expires_at < statement_timestamp())
@@ -116,11 +111,9 @@ NEXT = """
                               AND review.withdrawn_at IS NULL)
          ORDER BY slot.priority, slot."order", slot.id
          LIMIT 1
-           FOR UPDATE OF slot {how})
-    RETURNING id
+           FOR UPDATE OF slot SKIP LOCKED))
+    RETURNING *, claimed_at = statement_timestamp() AS is_new
 """
-NEXT_UNLOCKED = NEXT.format(how="SKIP LOCKED")
-NEXT_IN_TURN = NEXT.format(how="")
 
 
 def claim_next(user: User, language: Language) -> Slot:
@@ -134,41 +127,49 @@ def claim_next(user: User, language: Language) -> Slot:
     while True:
         if slot := _claim(user, language):
             return slot
-        # Nobody is sent away while a slot is free: where the reason cannot be given, one has come free meanwhile.
+        # Nobody is sent away while a slot is free: where the reason cannot be given, one has come free meanwhile, or
+        # others only hold it locked this instant.
         if empty := _why_empty(user, language):
             raise empty
+        _wait_for_first(open_to(user, language).filter(TAKEABLE))
 
 
 def _claim(user: User, language: Language) -> Slot | None:
-    params = {"user": user.pk, "language": language.pk, "lease": lease()}
+    params: dict[str, Any] = {"user": user.pk, "language": language.pk, "lease": lease()}
     try:
         with transaction.atomic():
             one_claim_at_a_time(user)  # two tabs of one person get the same slot
-            if slot := _update_one(OWN, params):
-                return slot
-            # Rows that others hold locked this instant are passed over first and waited for second: waiting always
-            # would queue everybody up behind the first row, never waiting would send people away from free slots.
-            slot = _update_one(NEXT_UNLOCKED, params) or _update_one(NEXT_IN_TURN, params)
-            if slot:
+            slot = next(iter(Slot.objects.raw(CLAIM, params)), None)
+            if slot is None:
+                return None
+            slot.language, slot.item = language, reading.item_of(slot, language)
+            if vars(slot)["is_new"]:
                 Event.record(EventKind.ITEM_CLAIMED, slot.item, actor=user, language=language, slot=slot.pk)
             return slot
-    except (IntegrityError, OperationalError) as exc:
-        if isinstance(exc.__cause__, UniqueViolation | DeadlockDetected):
+    except IntegrityError as exc:
+        if isinstance(exc.__cause__, UniqueViolation):
             return None  # lost to another request of the same person: look again
         raise
+
+
+def _wait_for_first(slots: QuerySet[Slot]) -> None:
+    """Wait until whoever holds the first of these rows locked lets go of it. Keeps no lock.
+
+    A claim never waits with a lock in its hand, or it could end in a circle with a submit, which locks all slots of an
+    item. The savepoint's end gives the lock back even inside somebody else's transaction.
+    """
+    first = slots.order_by("priority", "order", "pk").first()
+    if first is None:
+        return
+    with transaction.atomic():
+        list(Slot.objects.select_for_update().filter(pk=first.pk).values_list("pk"))
+        transaction.set_rollback(True)
 
 
 def one_claim_at_a_time(user: User) -> None:
     """Until the transaction ends, no other request gives this person a slot."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [CLAIM_LOCK, user.pk % 2**31])
-
-
-def _update_one(sql: str, params: dict[str, Any]) -> Slot | None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        row = cursor.fetchone()
-    return Slot.objects.select_related("item__text", "item__language", "language").get(pk=row[0]) if row else None
 
 
 def _open_slots(language: Language) -> QuerySet[Slot]:
@@ -228,15 +229,59 @@ def skip(user: User, item: Item, reason: str = "") -> None:
             Event.record(EventKind.ITEM_SKIPPED, item, actor=user, language=item.language)
 
 
+def take_skip_back(user: User, item: Item) -> bool:
+    """Undo a skip, so that the item may come to the person again. False where there is none."""
+    with transaction.atomic():
+        gone, _by_model = Skip.objects.filter(user=user, item=item).delete()
+        if gone:
+            Event.record(EventKind.SKIP_TAKEN_BACK, item, actor=user, language=item.language)
+    return bool(gone)
+
+
+def takeable_again(user: User) -> QuerySet[Slot]:
+    """Slots that nobody holds under a running lease, of open items that the person neither held nor decided."""
+    of_item = {"item": OuterRef("item")}
+    return Slot.objects.filter(
+        TAKEABLE,
+        ~Exists(Slot.objects.filter(**of_item, holder=user)),
+        ~Exists(Review.objects.standing().filter(**of_item, reviewer=user)),
+        item__state=ItemState.OPEN,
+    )
+
+
+def claim_again(user: User, item: Item) -> bool:
+    """Give the person a slot of an item they were at before, skipped or not, if there is one to be had."""
+    with transaction.atomic():
+        one_claim_at_a_time(user)
+        if own := item.slots.filter(holder=user, state=SlotState.HELD).first():
+            return renew(own)
+        free = takeable_again(user).filter(item=item).order_by("priority", "number")
+        slot = free.select_for_update(skip_locked=True, of=("self",)).first()
+        if slot is None:
+            return False
+        Slot.objects.filter(pk=slot.pk).update(
+            state=SlotState.HELD, holder=user, claimed_at=Now(), lease_expires_at=Now() + lease()
+        )
+        take_skip_back(user, item)
+        Event.record(EventKind.ITEM_CLAIMED, item, actor=user, language=item.language, slot=slot.pk)
+    return True
+
+
+PROGRESS = """
+    SELECT coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL AND day = %(today)s), 0)::int,
+           coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL AND day >= %(monday)s), 0)::int,
+           coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL), 0)::int,
+           coalesce(sum(number) FILTER (WHERE person_id IS NULL), 0)::int
+      FROM annotation_tally
+     WHERE language_id = %(language)s AND (person_id = %(user)s OR person_id IS NULL)
+"""
+
+
 def progress(user: User, language: Language) -> Progress:
     """Reviews of today, of this week (from Monday) and of all time; accepted pairs of the language and its goal."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    monday = midnight - dt.timedelta(days=midnight.weekday())
-    mine = Review.objects.standing().filter(reviewer=user, item__language=language)
-    counts = mine.aggregate(
-        today=Count("pk", filter=Q(submitted_at__gte=midnight)),
-        week=Count("pk", filter=Q(submitted_at__gte=monday)),
-        total=Count("pk"),
-    )
-    accepted = Pair.objects.current().filter(state=PairState.ACCEPTED, item__language=language).count()
-    return Progress(**counts, language_accepted=accepted, goal=language.goal)
+    today = timezone.localdate()
+    monday = today - dt.timedelta(days=today.weekday())
+    with connection.cursor() as cursor:
+        cursor.execute(PROGRESS, {"user": user.pk, "language": language.pk, "today": today, "monday": monday})
+        today_, week, total, accepted = cursor.fetchone()
+    return Progress(today_, week, total, accepted, language.goal)

@@ -4,6 +4,7 @@ Every change locks the item's row first, then its slots. Nothing here touches Re
 """
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,11 +15,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import queues, verdicts
+from annotation import queues, reading, tallies, trimming, verdicts
 from annotation.agreement import trimmed
 from annotation.models import Autosave, Decision, Flag, Item, ItemState, Review, Slot, SlotState
 from generation.models import Candidate, Release, ReleaseState
-from xinstruct_site.people.models import ContributorAgreement, Event, EventKind, User
+from xinstruct_site.people.agreements import newest_if_accepted
+from xinstruct_site.people.models import Event, EventKind, User
 
 RATINGS = ("rating_alignment", "rating_instruction", "rating_text", "overall")
 MOST_SECONDS = 24 * 3600
@@ -74,7 +76,10 @@ class StaleAutosave(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What the page sends. `candidate` is what the person started from; empty where the wording is their own."""
+    """What the page sends. `candidate` is what the person started from; empty where the wording is their own.
+
+    `autosave_version` is the unsent work it was made from, `tab` the page it was written on; None asks for no look.
+    """
 
     id: uuid.UUID
     decision: str
@@ -92,6 +97,8 @@ class Submission:
     shown_at: dt.datetime = field(default_factory=timezone.now)
     active_seconds: int = 0
     interface_language: str = "en"
+    autosave_version: int | None = None
+    tab: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,7 @@ def submit(user: User, item: Item, submission: Submission) -> Outcome:
     Raises:
         ReviewError: invalid, a second one by the same person, an id that is not theirs, or no agreement. Nothing is
             stored, and what they typed stays in their autosave.
+        StaleAutosave: they wrote something else on another device meanwhile, which this would throw away.
     """
     try:
         with transaction.atomic():
@@ -125,20 +133,23 @@ def submit(user: User, item: Item, submission: Submission) -> Outcome:
 
 def _submit(user: User, item: Item, submission: Submission) -> Outcome:
     item = _locked(item)
-    if stored := Review.objects.filter(pk=submission.id).first():
+    known = reading.reviews_known(item, user, submission.id)
+    if stored := next((review for review in known if review.pk == submission.id), None):
         if (stored.reviewer_id, stored.item_id) != (user.pk, item.pk):
             raise UnknownSubmission
         return Outcome(stored, counted=stored.slot_id is not None, replayed=True)
     submission = checked(submission, item)
-    if item.reviews.standing().filter(reviewer=user, review_pass=1).exists():
+    if known:
         raise AlreadyReviewed
-    agreement = ContributorAgreement.objects.filter(acceptances__user=user).order_by("-version").first()
-    if agreement is None:
+    unsent = reading.autosave_of(item, user, lock=True)
+    if unsent and _would_lose(unsent, submission):
+        raise StaleAutosave(unsent)
+    agreement_id = newest_if_accepted(user)
+    if agreement_id is None:
         raise NoAgreement
-    slot = None
-    if item.state == ItemState.OPEN:
-        # Locked, so that nobody takes an expired lease over between here and the commit.
-        slot = item.slots.select_for_update().filter(holder=user, state=SlotState.HELD).first()
+    # Locked, so that nobody takes an expired lease over between here and the commit.
+    slots = reading.locked_slots(item) if item.state == ItemState.OPEN else []
+    slot = next((slot for slot in slots if slot.holder_id == user.pk and slot.state == SlotState.HELD), None)
     review = Review.objects.create(
         id=submission.id,
         item=item,
@@ -156,7 +167,7 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
         active_seconds=submission.active_seconds,
         interface_language=submission.interface_language,
         guidelines_version=item.language.guidelines_version,
-        agreement=agreement,
+        agreement_id=agreement_id,
         **{name: getattr(submission, name) for name in RATINGS},
     )
     Event.record(
@@ -168,17 +179,21 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
         decision=review.decision,
         counted=slot is not None,
     )
-    Autosave.objects.filter(item=item, user=user).delete()
+    if unsent:
+        Autosave.objects.filter(pk=unsent.pk).delete()
+    tallies.reviewed(user, item.language_id, review.submitted_at, +1)
     if slot is not None:
-        Slot.objects.filter(pk=slot.pk).update(state=SlotState.DONE, lease_expires_at=None)
-        verdicts.settle(item, actor=user)
+        slot.state, slot.lease_expires_at = SlotState.DONE, None
+        slot.save(update_fields=["state", "lease_expires_at"])
+        verdicts.settle(item, actor=user, slots=slots)
     return Outcome(review, counted=slot is not None, replayed=False)
 
 
 def autosave(user: User, item: Item, *, version: int, data: dict[str, Any]) -> Autosave:
     """Keep a person's unsent work, and their lease alive. `version` is the one they last knew, 0 before the first.
 
-    Sending the same data again is no conflict: the answer to the first time may have been lost on the way.
+    Sending the same data again is no conflict, nor is going on from the same page (`tab`, whose sendings are counted
+    in `turn`): the answer to the first time may have been lost on the way.
 
     Raises:
         StaleAutosave: a newer version is there; nothing was changed.
@@ -193,11 +208,10 @@ def autosave(user: User, item: Item, *, version: int, data: dict[str, Any]) -> A
         saved, is_new = Autosave.objects.select_for_update().get_or_create(
             item=item, user=user, defaults={"version": version + 1, "data": data}
         )
-        if not is_new and saved.version != version:
-            if saved.data != data:
+        if not is_new and saved.data != data:
+            if saved.version != version and not _goes_on(saved.data, data):
                 raise StaleAutosave(saved)
-        elif not is_new:
-            saved.version, saved.data, saved.saved_at = version + 1, data, timezone.now()
+            saved.version, saved.data, saved.saved_at = saved.version + 1, data, timezone.now()
             saved.save()
         if slot := item.slots.filter(holder=user, state=SlotState.HELD).first():
             queues.renew(slot)
@@ -206,6 +220,8 @@ def autosave(user: User, item: Item, *, version: int, data: dict[str, Any]) -> A
 
 def withdraw(user: User, review: Review) -> None:
     """Undo one's own review: its slot comes back to the person under a new lease, and the verdict is reached anew.
+
+    Its words are the person's unsent work again.
 
     Raises:
         ReviewError: somebody else's review, or one whose pair is in a release.
@@ -220,6 +236,10 @@ def withdraw(user: User, review: Review) -> None:
         if not Review.objects.standing().filter(pk=review.pk).update(withdrawn_at=timezone.now()):
             return
         Event.record(EventKind.REVIEW_WITHDRAWN, item, actor=user, language=item.language, review=str(review.pk))
+        Autosave.objects.get_or_create(
+            item=item, user=user, defaults={"version": 1, "data": as_typed(review), "saved_at": timezone.now()}
+        )
+        tallies.reviewed(user, item.language_id, review.submitted_at, -1)
         if review.slot_id and item.state != ItemState.WITHDRAWN:
             verdicts.reopen(item)
             Slot.objects.filter(pk=review.slot_id, state=SlotState.DONE, holder=user).update(
@@ -229,10 +249,61 @@ def withdraw(user: User, review: Review) -> None:
     review.refresh_from_db()
 
 
+def as_typed(review: Review) -> dict[str, Any]:
+    """A review as its form would send it."""
+    ratings = {name: str(getattr(review, name) or "") for name in RATINGS}
+    notes = {f"note_{flag}": note for flag, note in review.flags.items()}
+    started_from = str(review.candidate_id or "")
+    return {
+        "choice": started_from or "own",
+        "loaded": started_from,
+        "instruction": review.instruction,
+        "input": review.input,
+        "response_edit": review.response_edit or "",
+        "spans": json.dumps(review.spans, ensure_ascii=False) if review.spans else "",
+        "reason": review.reason,
+        "flags": list(review.flags),
+        **ratings,
+        **notes,
+    }
+
+
+def _goes_on(saved: dict[str, Any], data: dict[str, Any]) -> bool:
+    """Whether this is a later state of the same page, and not an early one that took long on the way."""
+    if not data.get("tab") or saved.get("tab") != data["tab"]:
+        return False
+    return _number(data.get("turn")) > _number(saved.get("turn"))
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else 0
+
+
+def _would_lose(unsent: Autosave, submission: Submission) -> bool:
+    """Whether there is unsent text that the person did not have before them when they sent this."""
+    if submission.autosave_version in {None, unsent.version} or (
+        submission.tab and unsent.data.get("tab") == submission.tab
+    ):
+        return False
+    sent = {
+        "instruction": submission.instruction,
+        "input": submission.input,
+        "response_edit": submission.response_edit or "",
+        "reason": submission.reason,
+        **{f"note_{flag}": note for flag, note in submission.flags.items()},
+    }
+    texts = {name for name in unsent.data if name in sent or name.startswith("note_")}
+    return any(unsent.data[name] and trimmed(unsent.data[name]) != trimmed(sent.get(name, "")) for name in texts)
+
+
 def _locked(item: Item) -> Item:
     """The item as it is now, its row locked until the transaction ends. Inserts that point at it need not wait."""
-    items = Item.objects.select_for_update(no_key=True, of=("self",)).select_related("text", "language")
-    return items.get(pk=item.pk)
+    locked = reading.locked_item(item)
+    if locked is None:
+        raise Item.DoesNotExist
+    # Read with the item, a moment ago at most: a text never changes, nor does a language in what matters here.
+    locked.text, locked.language = item.text, item.language
+    return locked
 
 
 def _is_released(item: Item) -> bool:
@@ -288,15 +359,13 @@ def checked(submission: Submission, item: Item) -> Submission:
     if errors:
         raise InvalidReview(errors)
     body = item.text.body
-    spans = [{key: span[key] for key in ("start", "end", "quote")} for span in submission.spans]
-    if [(span["start"], span["end"]) for span in spans] == [(0, len(body))]:
-        spans = []  # all of it, which is said by saying nothing
+    spans = trimming.tidied(((span["start"], span["end"]) for span in submission.spans), body)
     edit = submission.response_edit
-    if edit is not None and not spans and trimmed(edit) == trimmed(body):
+    if edit is not None and trimmed(edit) == trimmed(trimming.response(body, spans)):
         edit = None  # an edit that changes nothing is none
     return replace(
         submission,
-        spans=spans,
+        spans=trimming.quoted(spans, body),
         response_edit=edit,
         active_seconds=min(max(submission.active_seconds, 0), MOST_SECONDS),
         interface_language=submission.interface_language[:10],

@@ -5,6 +5,7 @@ The rule itself is in agreement.py. Callers hold the item's row lock, so one ite
 
 from django.utils import timezone
 
+from annotation import reading, tallies
 from annotation.agreement import Ballot, Result, Verdict, Wording, verdict
 from annotation.models import Decision, Flag, Item, ItemState, Origin, Pair, PairState, Review, Slot, SlotState
 from xinstruct_site.people.models import Event, EventKind, User
@@ -14,6 +15,7 @@ TIE_BREAK_PRIORITY = 10
 ONE_SHORT_PRIORITY = 50
 STARTED_PRIORITY = 75
 
+OPEN_STATES = {SlotState.FREE, SlotState.HELD}
 STATES = {
     Result.ACCEPTED: ItemState.ACCEPTED,
     Result.REJECTED: ItemState.REJECTED,
@@ -21,32 +23,36 @@ STATES = {
 }
 
 
-def settle(item: Item, *, actor: User | None = None) -> Verdict:
+def settle(item: Item, *, actor: User | None = None, slots: list[Slot] | None = None) -> Verdict:
     """Bring a locked item in line with its counted reviews. Called again, it changes nothing.
 
-    While a slot is open (one that a withdrawn review gave back, too), only acceptance decides.
+    While a slot is open (one that a withdrawn review gave back, too), only acceptance decides. `slots` are the item's
+    locked slots, where the caller has them as they are now.
     """
-    reviews = counted_reviews(item)
+    reviews = reading.counted_reviews(item)
     reached = verdict([_ballot(review) for review in reviews], item.overlap, item.quorum)
-    is_waited_for = item.slots.filter(state__in=[SlotState.FREE, SlotState.HELD]).exists()
     if item.state == ItemState.WITHDRAWN:
         return reached
+    slots = reading.locked_slots(item) if slots is None else slots
+    is_waited_for = any(slot.state in OPEN_STATES for slot in slots)
     if reached.result == Result.ACCEPTED or (reached.result in STATES and not is_waited_for):
-        _decide(item, reached, reviews, actor)
+        _decide(item, reached, reviews, actor, is_waited_for)
     else:
-        _keep_open(item, reached, reviews)
+        _keep_open(item, reached, reviews, slots)
     return reached
 
 
 def reopen(item: Item) -> None:
     """Take a locked item's verdict back, before a review is withdrawn from under it."""
-    if Item.objects.filter(pk=item.pk, state__in=STATES.values()).update(state=ItemState.OPEN, decided_at=None):
-        item.pairs.current().update(is_current=False, state=PairState.WITHDRAWN)
-        item.state = ItemState.OPEN
-
-
-def counted_reviews(item: Item) -> list[Review]:
-    return list(item.reviews.standing().filter(slot__isnull=False, review_pass=1).order_by("id"))
+    if not Item.objects.filter(pk=item.pk, state__in=STATES.values()).update(state=ItemState.OPEN, decided_at=None):
+        return
+    item.state = ItemState.OPEN
+    if pair := item.pairs.current().first():
+        was = pair.state
+        pair.is_current, pair.state = False, PairState.WITHDRAWN
+        pair.save(update_fields=["is_current", "state"])
+        if was == PairState.ACCEPTED:
+            tallies.accepted(item.language_id, pair.created_at, -1)
 
 
 def _ballot(review: Review) -> Ballot:
@@ -59,12 +65,13 @@ def _ballot(review: Review) -> Ballot:
     )
 
 
-def _decide(item: Item, reached: Verdict, reviews: list[Review], actor: User | None) -> None:
+def _decide(item: Item, reached: Verdict, reviews: list[Review], actor: User | None, is_waited_for: bool) -> None:
     state = STATES[reached.result]
     moved = Item.objects.filter(pk=item.pk, state=ItemState.OPEN).update(state=state, decided_at=timezone.now())
     if not moved:
         return  # decided already, or withdrawn
-    item.slots.filter(state__in=[SlotState.FREE, SlotState.HELD]).update(state=SlotState.CLOSED)
+    if is_waited_for:
+        item.slots.filter(state__in=OPEN_STATES).update(state=SlotState.CLOSED)
     pair = None
     if reached.wording:
         agreeing = [review for review in reviews if str(review.pk) in reached.agreeing]
@@ -78,13 +85,14 @@ def _decide(item: Item, reached: Verdict, reviews: list[Review], actor: User | N
         pair=pair and pair.public_id,
         reviews=list(reached.agreeing),
     )
+    if pair and pair.state == PairState.ACCEPTED:
+        tallies.accepted(item.language_id, pair.created_at, +1)
 
 
 def _write_pair(item: Item, wording: Wording, agreeing: list[Review], *, accepted: bool) -> Pair:
     state = PairState.ACCEPTED if accepted else PairState.DISPUTED
     if accepted and any(Flag.CULTURAL in review.flags for review in agreeing):
         state = PairState.HELD  # somebody asked a linguist to look
-    item.pairs.current().update(is_current=False)
     return Pair.objects.create(
         item=item,
         state=state,
@@ -100,24 +108,29 @@ def _write_pair(item: Item, wording: Wording, agreeing: list[Review], *, accepte
     )
 
 
-def _keep_open(item: Item, reached: Verdict, reviews: list[Review]) -> None:
+def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[Slot]) -> None:
     """Leave as many slots open as reviews are wanted: those that the policy asks for, or one for a tie-break."""
     wanted = max(item.overlap - len(reviews), 1)
     is_tie_break = reached.result == Result.TIE_BREAK
     wordings = [_as_choice(wording, item, reviews) for wording in reached.wordings] if is_tie_break else None
-    slots = list(item.slots.select_for_update().exclude(state=SlotState.DONE).order_by("number"))
+    undone = [slot for slot in slots if slot.state != SlotState.DONE]
     # Open ones stay before closed ones are opened again, and among the open those that somebody holds.
-    slots.sort(key=lambda s: (s.state == SlotState.CLOSED, s.state != SlotState.HELD, s.wordings is not None, s.number))
-    for slot in slots[wanted:]:
-        slot.state = SlotState.CLOSED
-    for slot in slots[:wanted]:
-        if slot.state == SlotState.CLOSED:
-            slot.state, slot.holder, slot.lease_expires_at = SlotState.FREE, None, None
-        slot.wordings = wordings
-        slot.priority = _priority(slot, wanted, is_started=bool(reviews), is_tie_break=is_tie_break)
-    Slot.objects.bulk_update(slots, ["state", "holder", "lease_expires_at", "wordings", "priority"])
-    if len(slots) < wanted:
-        last = item.slots.latest("number")
+    undone.sort(
+        key=lambda s: (s.state == SlotState.CLOSED, s.state != SlotState.HELD, s.wordings is not None, s.number)
+    )
+    for place, slot in enumerate(undone):
+        before = (slot.state, slot.wordings, slot.priority)
+        if place >= wanted:
+            slot.state = SlotState.CLOSED
+        else:
+            if slot.state == SlotState.CLOSED:
+                slot.state, slot.holder, slot.lease_expires_at = SlotState.FREE, None, None
+            slot.wordings = wordings
+            slot.priority = _priority(slot, wanted, is_started=bool(reviews), is_tie_break=is_tie_break)
+        if before != (slot.state, slot.wordings, slot.priority):
+            slot.save(update_fields=["state", "holder", "lease_expires_at", "wordings", "priority"])
+    if len(undone) < wanted:
+        last = slots[-1]
         Slot.objects.create(
             item=item,
             language_id=item.language_id,

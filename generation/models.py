@@ -47,7 +47,7 @@ class Import(models.Model):
 class TextQuerySet(models.QuerySet["Text"]):
     def available(self) -> Self:
         """Texts that may be drafted for and shown to people."""
-        return self.filter(withdrawn_at=None)
+        return self.filter(withdrawn_at=None, is_practice=False)
 
     def without_candidates_of(self, run: "Run") -> Self:
         """Texts of which the run has not drafted every sample yet."""
@@ -89,6 +89,7 @@ class Text(models.Model):
     imported_in = models.ForeignKey(Import, on_delete=models.PROTECT, related_name="texts")
     imported_at = models.DateTimeField(default=timezone.now)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+    is_practice = models.BooleanField(default=False, help_text="Written to teach: never drafted for or released.")
 
     objects = TextQuerySet.as_manager()
 
@@ -488,6 +489,7 @@ class ReleaseRow(models.Model):
             models.UniqueConstraint(fields=["release", "position"], name="one_row_per_position"),
             models.UniqueConstraint(fields=["release", "pair_public_id"], name="pair_once_per_release"),
         ]
+        indexes = [models.Index(fields=["pair_public_id"], name="release_row_by_pair")]
 
     def __str__(self) -> str:
         return f"row {self.position} of release {self.release_id}"

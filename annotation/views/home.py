@@ -9,6 +9,7 @@ from annotation import queues
 from annotation.models import Slot
 from annotation.overview import pipelines
 from generation.queueing import live_workers
+from xinstruct_site.people import guidelines
 from xinstruct_site.people.models import Language, Role, User
 
 
@@ -17,11 +18,13 @@ def home(request: HttpRequest) -> HttpResponse:
     user = request.user
     if not isinstance(user, User):
         return TemplateResponse(request, "annotation/welcome.html")
+    own = waiting_for(user)
     context: dict[str, object] = {
+        "notices": list(guidelines.unseen(user, [language for language, _waiting in own]).values()),
         "cards": [
             {"language": language, "progress": queues.progress(user, language), "waiting": waiting}
-            for language, waiting in waiting_for(user)
-        ]
+            for language, waiting in own
+        ],
     }
     if user.has_role(None, Role.MAINTAINER):
         workers = live_workers("cpu")

@@ -11,9 +11,10 @@ from django.views.decorators.http import require_http_methods
 from annotation import jobs, queues
 from annotation.forms import SelectForm
 from annotation.overview import pipelines
+from annotation.views import guidelines
 from annotation.views.access import language_for, person
 from generation import queueing
-from xinstruct_site.people.markdown import render
+from xinstruct_site.people import guidelines as writing
 from xinstruct_site.people.models import Language, Role
 
 
@@ -28,9 +29,11 @@ def language(request: HttpRequest, code: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         select(request, shown, form.cleaned_data["count"])
         return redirect("language", code=shown.code)
-    context = {
+    if request.method == "GET":
+        writing.mark_seen(user, shown)
+    context = guidelines.shown(shown.guidelines, shown.guidelines_language, shown) | {
         "language": shown,
-        "guidelines": render(shown.guidelines),
+        "is_lead": user.has_role(shown, Role.LINGUIST),
         "pipeline": pipelines([shown])[0],
         "progress": queues.progress(user, shown),
         "form": form if may_select else None,

@@ -246,17 +246,3 @@ def test_waiting_counts_items_that_this_person_may_review(zara, omar, urdu):
     queues.skip(omar, first)
 
     assert (queues.waiting(zara, urdu), queues.waiting(omar, urdu)) == (3, 2)
-
-
-def test_progress_counts_today_this_week_and_all_time(aino, finnish):
-    long_ago = timezone.now() - dt.timedelta(days=40)
-    for n in range(3):
-        item = make_items(finnish)[0]
-        queues.claim_next(aino, finnish)
-        outcome = reviewing.submit(aino, item, accepting() if n else rejecting())
-        if n == 1:
-            type(outcome.review).objects.filter(pk=outcome.review.pk).update(submitted_at=long_ago)
-    shown = queues.progress(aino, finnish)
-
-    assert (shown.today, shown.week, shown.total) == (2, 2, 3)
-    assert (shown.language_accepted, shown.goal) == (2, finnish.goal)

@@ -57,7 +57,7 @@ def hidden(page: str, name: str) -> str:
 def opened(client, item: Item, **typed: str) -> dict[str, str]:
     """What the browser would send back of the card that the person is shown."""
     page = client.get(reverse("review", args=[item.language.code])).content.decode()
-    form = {name: hidden(page, name) for name in ("id", "shown", "loaded", "active_seconds", "version")}
+    form = {name: hidden(page, name) for name in ("id", "shown", "loaded", "active_seconds", "version", "tab", "turn")}
     return form | {"choice": form["loaded"], "instruction": "Describe a market day."} | typed
 
 
@@ -244,15 +244,16 @@ def test_same_form_sent_twice_is_one_review_with_the_same_answer(signed_in, finn
     assert all(second.public_id in answer.content.decode() for answer in answers)
 
 
-def test_second_review_of_an_item_is_refused_and_its_text_kept(signed_in, item):
+@pytest.mark.parametrize("extra", [{}, {"extra": "accept"}], ids=["as it was", "as an extra"])
+def test_second_review_of_an_item_is_refused_and_its_text_kept(signed_in, item, extra):
     data = opened(signed_in, item, **RATED, decision="accept")
     signed_in.post(address(item), data)
 
-    response = signed_in.post(
-        address(item), data | {"id": str(uuid.uuid4()), "instruction": "Another thought.", "extra": "1"}
-    )
+    again = data | extra | {"id": str(uuid.uuid4()), "instruction": "Another thought."}
+    response = signed_in.post(address(item), again)
 
     assert response.status_code == 409
+    assert "You have reviewed this item already" in response.content.decode()
     assert textarea(response.content.decode(), "instruction") == "Another thought."
     assert Review.objects.count() == 1
 
@@ -501,14 +502,17 @@ def test_older_window_is_told_of_newer_text_and_loses_nothing(signed_in, item):
     data = opened(signed_in, item)
     signed_in.post(address(item, "autosave"), data | {"instruction": "from the phone"}, headers=HTMX)
 
-    response = signed_in.post(address(item, "autosave"), data | {"instruction": "from the desk"}, headers=HTMX)
+    desk = data | {"instruction": "from the desk", "tab": "desk"}
+    response = signed_in.post(address(item, "autosave"), desk, headers=HTMX)
 
     page = response.content.decode()
     assert response.status_code == 409
     assert "from the phone" in page
+    assert "from the desk" in page
+    assert 'id="saved"' in page
     assert "Saved" not in page
     assert Autosave.objects.get().data["instruction"] == "from the phone"
-    assert hidden(page, "version") == "1"
+    assert (hidden(page, "version"), hidden(page, "against")) == ("0", "1")
 
 
 def test_autosave_after_the_submit_brings_nothing_back(signed_in, item):

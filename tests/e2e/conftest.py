@@ -36,6 +36,7 @@ class System:
     env: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
+    url: str = ""
 
     def __post_init__(self) -> None:
         self.log = self.data_dir / "up.log"
@@ -80,9 +81,8 @@ class System:
             return connection.execute(query, values).fetchall()  # type: ignore[arg-type]
 
     def database_url(self) -> str:
-        if url := self.env.get("DATABASE_URL"):
-            return url
-        return self._embedded("database_url()")
+        self.url = self.url or self.env.get("DATABASE_URL") or self._embedded("database_url()")
+        return self.url
 
     def services_dir(self) -> Path:
         return Path(self._embedded("services_dir()"))
@@ -106,8 +106,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def own_services() -> Iterator[dict[str, str]]:
     """Environment of the system under test: embedded services, or a database of its own on the servers given."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("XI_", "DJANGO_"))}
     env |= {"XI_SECRET_KEY": "for-journeys-only-" + "j" * 40, "HF_HUB_OFFLINE": "1"}
@@ -125,10 +125,18 @@ def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
 
 
 @pytest.fixture(scope="module")
-def system(own_services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def chosen_settings() -> dict[str, str]:
+    """What a module's system has in its environment beside the defaults; modules put their own in its place."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def system(
+    own_services: dict[str, str], chosen_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
     """An empty installation that runs; each module of journeys has its own."""
     data_dir = tmp_path_factory.mktemp("system")
-    running = System(data_dir, free_port(), own_services | {"XI_DATA_DIR": str(data_dir)})
+    running = System(data_dir, free_port(), own_services | chosen_settings | {"XI_DATA_DIR": str(data_dir)})
     running.start()
     yield running
     running.stop()

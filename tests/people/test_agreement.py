@@ -102,7 +102,7 @@ def test_markdown_lets_nothing_active_through(hostile):
 def test_markdown_keeps_what_guidelines_need():
     html = render("# Title\n\n- one\n\n[page](https://example.org)\n\n| a | b |\n|---|---|\n| 1 | 2 |\n")
 
-    assert "<h1>" in html
+    assert '<h1 id="rule-title">Title</h1>' in html
     assert "<li>" in html
     assert "<table>" in html
     assert 'rel="noopener nofollow"' in html

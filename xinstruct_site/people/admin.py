@@ -9,6 +9,7 @@ from xinstruct_site.people.models import (
     Acceptance,
     ContributorAgreement,
     Event,
+    GuidelinesVersion,
     Invitation,
     Language,
     Membership,
@@ -57,6 +58,15 @@ class PersonAdmin(UserAdmin):
 class LanguageAdmin(admin.ModelAdmin):
     list_display = ["code", "name", "own_name", "script", "direction", "overlap", "quorum", "goal"]
     search_fields = ["code", "name", "own_name"]
+    # Written on the language's page, which keeps every version and tells people of the change.
+    readonly_fields = ["guidelines", "guidelines_language", "guidelines_version"]
+
+
+@admin.register(GuidelinesVersion)
+class GuidelinesVersionAdmin(AppendOnlyAdmin):
+    list_display = ["language", "version", "note", "author", "at"]
+    list_filter = ["language"]
+    list_select_related = ["language", "author"]
 
 
 @admin.register(Membership)

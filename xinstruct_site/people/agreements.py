@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlencode
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -21,8 +21,18 @@ def current_agreement() -> ContributorAgreement:
     return ContributorAgreement.objects.get_or_create(version=1, defaults={"body": body})[0]
 
 
-def has_accepted(user: User, agreement: ContributorAgreement) -> bool:
-    return Acceptance.objects.filter(user=user, agreement=agreement).exists()
+NEWEST_IF_ACCEPTED = """
+    SELECT agreement_id FROM people_acceptance
+     WHERE user_id = %s AND agreement_id = (SELECT id FROM people_contributoragreement ORDER BY version DESC LIMIT 1)
+"""
+
+
+def newest_if_accepted(user: User) -> int | None:
+    """The key of the newest version that there is, if the person has accepted it. Every submit asks."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEWEST_IF_ACCEPTED, [user.pk])
+        row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def accept(user: User, agreement: ContributorAgreement) -> None:
@@ -36,6 +46,6 @@ def accept(user: User, agreement: ContributorAgreement) -> None:
 def agreement_first(request: HttpRequest, user: User) -> HttpResponse | None:
     """The way to the agreement and back here, for people who have not accepted it. For pages that show work, not for
     those that take it: what somebody typed must not be lost to a new version."""
-    if has_accepted(user, current_agreement()):
+    if newest_if_accepted(user):
         return None
     return redirect(f"{reverse('agreement')}?{urlencode({'next': request.get_full_path()})}")

@@ -44,6 +44,9 @@ class Language(models.Model):
     direction = models.CharField(_("direction"), max_length=3, choices=Direction, default=Direction.LTR)
     guidelines = models.TextField(_("guidelines"), blank=True, help_text=_("Markdown, shown to annotators."))
     guidelines_version = models.PositiveIntegerField(default=1)
+    guidelines_language = models.CharField(
+        _("guidelines are written in"), max_length=35, blank=True, help_text=_("BCP 47; empty: the language itself.")
+    )
     goal = models.PositiveIntegerField(_("goal"), default=1000, help_text=_("Accepted pairs wanted."))
     # The review policy; a pair records the version it was decided under.
     overlap = models.PositiveSmallIntegerField(_("overlap"), default=2, help_text=_("Reviews that an item asks for."))
@@ -171,6 +174,44 @@ class Membership(models.Model):
         return f"{self.user} as {self.role} of {self.language or 'all languages'}"
 
 
+class GuidelinesVersion(models.Model):
+    """What a language's guidelines said from one change to the next. The newest is on the language, too."""
+
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="guidelines_versions")
+    version = models.PositiveIntegerField(_("version"))
+    body = models.TextField(_("guidelines"), blank=True)
+    written_in = models.CharField(max_length=35, blank=True, help_text=_("BCP 47; empty: the language itself."))
+    note = models.CharField(_("what changed"), max_length=300, blank=True)
+    author = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    at = models.DateTimeField(null=True, blank=True, help_text="Empty: from before versions were kept.")
+
+    class Meta:
+        ordering = ["language", "-version"]
+        verbose_name = _("version of guidelines")
+        verbose_name_plural = _("versions of guidelines")
+        constraints = [models.UniqueConstraint(fields=["language", "version"], name="one_body_per_guidelines_version")]
+
+    def __str__(self) -> str:
+        return f"guidelines of {self.language}, version {self.version}"
+
+
+class GuidelinesSeen(models.Model):
+    """The newest version of a language's guidelines that a person has opened."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="+")
+    version = models.PositiveIntegerField()
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "language"], name="one_newest_guidelines_seen_per_person")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} saw version {self.version} of the guidelines of {self.language}"
+
+
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self) -> Self:
         return self.filter(used_at=None, withdrawn_at=None, expires_at__gt=timezone.now())
@@ -271,6 +312,9 @@ class EventKind(models.TextChoices):
     INVITED = "invited"
     JOINED = "joined"
     AGREED = "agreed"
+    GUIDELINES_CHANGED = "guidelines_changed"
+    PRACTICE_MADE = "practice_made"
+    PRACTICE_RETIRED = "practice_retired"
     TEXTS_IMPORTED = "texts_imported"
     SEEDS_IMPORTED = "seeds_imported"
     RUN_QUEUED = "run_queued"
@@ -280,6 +324,7 @@ class EventKind(models.TextChoices):
     ROUND_CLOSED = "round_closed"
     ITEM_CLAIMED = "item_claimed"
     ITEM_SKIPPED = "item_skipped"
+    SKIP_TAKEN_BACK = "skip_taken_back"
     REVIEW_SUBMITTED = "review_submitted"
     REVIEW_WITHDRAWN = "review_withdrawn"
     PAIR_DECIDED = "pair_decided"
