@@ -102,6 +102,10 @@ class Slot(models.Model):
     priority = models.SmallIntegerField(default=100, help_text="Lower is served first.")
     order = models.PositiveIntegerField(default=0, help_text="Rank of the selection, which spreads over clusters.")
     wordings = models.JSONField(null=True, blank=True, help_text="A tie-break's choices, blind.")
+    # What a claim leaves out by the group. Kept where the priority is; the reviews themselves are looked at as well.
+    reviewed_by = ArrayField(
+        models.BigIntegerField(), default=list, blank=True, help_text="While open: who reviewed the item, ascending."
+    )
 
     objects = SlotQuerySet.as_manager()
 
@@ -124,6 +128,11 @@ class Slot(models.Model):
                 fields=["language", "priority", "order", "id"],
                 condition=Q(state__in=["free", "held"]),
                 name="slot_queue",
+            ),
+            models.Index(
+                fields=["language", "priority", "reviewed_by", "order", "id"],
+                condition=Q(state__in=["free", "held"]),
+                name="slot_queue_by_reviewers",
             ),
             models.Index(fields=["holder", "state"], name="slot_by_holder"),
         ]

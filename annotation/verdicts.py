@@ -118,8 +118,9 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
     undone.sort(
         key=lambda s: (s.state == SlotState.CLOSED, s.state != SlotState.HELD, s.wordings is not None, s.number)
     )
+    reviewed_by = sorted(review.reviewer_id for review in reviews)
     for place, slot in enumerate(undone):
-        before = (slot.state, slot.wordings, slot.priority)
+        before = (slot.state, slot.wordings, slot.priority, slot.reviewed_by)
         if place >= wanted:
             slot.state = SlotState.CLOSED
         else:
@@ -127,8 +128,9 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
                 slot.state, slot.holder, slot.lease_expires_at = SlotState.FREE, None, None
             slot.wordings = wordings
             slot.priority = _priority(slot, wanted, is_started=bool(reviews), is_tie_break=is_tie_break)
-        if before != (slot.state, slot.wordings, slot.priority):
-            slot.save(update_fields=["state", "holder", "lease_expires_at", "wordings", "priority"])
+            slot.reviewed_by = reviewed_by
+        if before != (slot.state, slot.wordings, slot.priority, slot.reviewed_by):
+            slot.save(update_fields=["state", "holder", "lease_expires_at", "wordings", "priority", "reviewed_by"])
     if len(undone) < wanted:
         last = slots[-1]
         Slot.objects.create(
@@ -138,6 +140,7 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
             order=last.order,
             wordings=wordings,
             priority=TIE_BREAK_PRIORITY,
+            reviewed_by=reviewed_by,
         )
 
 

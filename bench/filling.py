@@ -179,7 +179,7 @@ ONE_SHORT = """
                                            ORDER BY id LIMIT %(many)s)
         RETURNING id, item_id, holder_id),
     others AS (
-        UPDATE annotation_slot AS other SET priority = 50 FROM slots
+        UPDATE annotation_slot AS other SET priority = 50, reviewed_by = ARRAY[%(person)s] FROM slots
          WHERE other.item_id = slots.item_id AND other.number > 1)
     INSERT INTO annotation_review (
         id, item_id, slot_id, reviewer_id, review_pass, decision, instruction, input, spans, rating_alignment,

@@ -2,14 +2,16 @@
 
 import datetime as dt
 
+import numpy as np
 import pytest
 from django.utils import timezone
 
 from annotation import queues, reviewing
 from annotation.models import Autosave, ItemState, Slot, SlotState
 from annotation.queues import EmptyReason, QueueEmpty
+from generation import diversity
 from generation.models import Selection
-from tests.factories import accepting, make_items, make_text, make_user, rejecting
+from tests.factories import accepting, make_items, make_language, make_text, make_user, rejecting
 from xinstruct_site.people.models import Event, EventKind
 
 pytestmark = pytest.mark.django_db
@@ -77,6 +79,58 @@ def test_items_come_in_the_order_of_the_selection(aino, finnish):
         reviewing.submit(aino, slot.item, accepting())
 
     assert got == items
+
+
+def test_items_are_served_over_the_clusters_in_turn(aino, finnish):
+    """As the real choice of a round puts them: best of each cluster, then second best of each."""
+    clusters = np.repeat(np.arange(4), 3)
+    chosen = diversity.spread(clusters, np.linspace(1, 0, 12), 12)
+    texts = [make_text(finnish) for _ in clusters]
+    cluster_of = {text.pk: cluster for text, cluster in zip(texts, clusters.tolist(), strict=True)}
+    make_items(finnish, texts=[texts[row] for row in chosen])
+    served = []
+    for _ in texts:
+        slot = queues.claim_next(aino, finnish)
+        served.append(cluster_of[slot.item.text_id])
+        reviewing.submit(aino, slot.item, accepting())
+
+    assert [sorted(served[start : start + 4]) for start in (0, 4, 8)] == [[0, 1, 2, 3]] * 3
+
+
+def test_people_who_come_one_after_the_other_finish_items_before_new_ones_are_begun(urdu):
+    first, second = make_items(urdu, 2)
+    people = [make_user(language=urdu) for _ in range(4)]
+
+    assert [queues.claim_next(user, urdu).item for user in people] == [first, first, second, second]
+
+
+def test_what_waits_for_others_does_not_stand_in_the_way_of_who_reviewed_it(zara, omar, urdu):
+    first, second, third = make_items(urdu, 3)
+    for item in (first, second):
+        queues.claim_next(zara, urdu)
+        reviewing.submit(zara, item, accepting())
+
+    assert queues.claim_next(zara, urdu).item == third
+    assert queues.claim_next(omar, urdu).item == first
+    assert set(Slot.objects.filter(item=second, state=SlotState.FREE).values_list("priority")) == {(50,)}
+    assert Slot.objects.get(item=second, state=SlotState.FREE).reviewed_by == [zara.pk]
+
+
+def test_one_short_goes_before_two_short_and_both_before_fresh_ones(db):
+    three = make_language("ur", overlap=3, quorum=3)
+    fresh, two_short, one_short = make_items(three, 3)
+    people = [make_user(language=three) for _ in range(3)]
+    wanted = [one_short, one_short, two_short]
+    for user, item in zip(people, wanted, strict=True):
+        while (got := queues.claim_next(user, three).item) != item:
+            queues.skip(user, got)
+        reviewing.submit(user, item, accepting())
+    newcomer, served = make_user(language=three), []
+    for _ in range(3):
+        served.append(queues.claim_next(newcomer, three).item)
+        reviewing.submit(newcomer, served[-1], accepting())
+
+    assert served == [one_short, two_short, fresh]
 
 
 def test_own_slot_comes_back_first_and_its_lease_starts_anew(aino, finnish):
