@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from tests.browser import chromium
+from tests.browser import chromium, system_env
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ def main() -> None:
     options = parser.parse_args()
     table = Table("what", "requests", "kB")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"], env=system_env())
         context = browser.new_context(base_url=options.address)
         context.add_cookies([{"name": "sessionid", "value": options.session, "url": options.address}])
         page = context.new_page()

@@ -40,6 +40,12 @@ def chromium() -> str | None:
     return playwrights_own()
 
 
+def system_env() -> dict[str, str]:
+    """Our environment with the system's own folders on the path: apt and Debian's Chromium call helpers by name."""
+    folders = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return os.environ | {"PATH": f"{os.environ.get('PATH', '')}:{folders}"}
+
+
 def playwrights_own() -> str | None:
     from playwright.sync_api import sync_playwright
 
@@ -68,11 +74,7 @@ def install_packages() -> None:
     apt = shutil.which("apt-get") or "/usr/bin/apt-get"
     if os.geteuid() != 0 or not Path(apt).exists():
         return
-    # apt calls dpkg and its helpers by name, so it needs the system's own folders on the path.
-    env = os.environ | {
-        "DEBIAN_FRONTEND": "noninteractive",
-        "PATH": f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    }
+    env = system_env() | {"DEBIAN_FRONTEND": "noninteractive"}
     print(f"Installing {', '.join(PACKAGES)} ...", flush=True)
     subprocess.run([apt, "update", "-qq"], env=env, check=False)
     subprocess.run([apt, "install", "-y", "-qq", "--no-install-recommends", *PACKAGES], env=env, check=False,

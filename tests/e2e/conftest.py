@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.browser import ADVICE, chromium
+from tests.browser import ADVICE, chromium, system_env
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Quiet and offline: on closed networks a browser that phones home slows every page down.
@@ -150,7 +150,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.fail(ADVICE)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
+        launched = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS, env=system_env())
         yield launched
         launched.close()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser import chromium
+from tests.browser import chromium, system_env
 from tests.e2e.conftest import CHROMIUM_ARGS, System, free_port
 from tests.e2e.desk import desk, rate
 from tests.e2e.seeding import seed
@@ -90,7 +90,7 @@ def main() -> None:
         env |= {"XI_SECRET_KEY": "for-pictures-only-" + "j" * 40, "XI_DATA_DIR": data_dir}
         system = System(Path(data_dir), free_port(), env)
         system.start()
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGS, env=system_env())
         try:
             languages = {code: {"items": 12} for code in SCRIPTS} | {"vi": {"items": 0}}
             session = seed(system, languages, {PERSON: {"languages": list(languages)}})[PERSON]
