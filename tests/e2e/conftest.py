@@ -75,6 +75,11 @@ class System:
             self.process.send_signal(number)
             self.process.wait(timeout=60)
 
+    def clear(self) -> None:
+        """Take away what lies outside the data folder: root's PostgreSQL lives elsewhere under a private folder."""
+        if not (services := self.services_dir()).is_relative_to(self.data_dir):
+            shutil.rmtree(services, ignore_errors=True)
+
     def psql(self, query: str, *values: object) -> list[tuple]:
         """What the database says; for looking, not for changing."""
         with psycopg.connect(self.database_url()) as connection:
@@ -140,8 +145,7 @@ def system(
     running.start()
     yield running
     running.stop()
-    if not (services := running.services_dir()).is_relative_to(data_dir):
-        shutil.rmtree(services, ignore_errors=True)  # root's PostgreSQL lives elsewhere under a private folder
+    running.clear()
 
 
 @pytest.fixture(scope="session")

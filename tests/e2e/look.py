@@ -98,6 +98,7 @@ def main() -> None:
         finally:
             browser.close()
             system.stop()
+            system.clear()
 
 
 if __name__ == "__main__":
