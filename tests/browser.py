@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 SYSTEM_BROWSERS = (
     "/usr/bin/chromium",
@@ -40,7 +41,7 @@ def chromium() -> str | None:
     return playwrights_own()
 
 
-def system_env() -> dict[str, str]:
+def system_env() -> dict[str, Any]:
     """Our environment with the system's own folders on the path: apt and Debian's Chromium call helpers by name."""
     folders = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     return os.environ | {"PATH": f"{os.environ.get('PATH', '')}:{folders}"}
