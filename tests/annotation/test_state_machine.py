@@ -27,7 +27,7 @@ from annotation.agreement import Ballot, Result, Wording, verdict
 from annotation.models import Autosave, Item, ItemState, Pair, PairState, Review, Slot, SlotState, Tally
 from annotation.queues import EmptyReason, QueueEmpty
 from tests.factories import accepting, make_items, make_language, make_user, rejecting
-from xinstruct_site.people.models import Event, Language
+from xinstruct_site.people.models import Language
 
 PEOPLE = 4
 ITEMS = 3
@@ -274,12 +274,11 @@ def test_whatever_people_do_slots_reviews_verdicts_and_counts_stay_in_step():
     run_state_machine_as_test(
         PeopleAtWork,
         settings=settings(
-            max_examples=20,
+            max_examples=15,
             stateful_step_count=30,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert Language.objects.count() == 1  # the machine did run, and on these tables
-    assert Event.objects.exists()
+    assert Language.objects.count() == 1  # of the last example, and nothing of the ones before
