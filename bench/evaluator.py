@@ -51,13 +51,13 @@ def main() -> int:
     console = Console()
     data = options.seeds.read_bytes()
     rows = read(data, set(options.languages.split(",")))
-    training, tested = ratings.split(rows, options.seed, TESTED)
+    learned, tested = ratings.split(rows, options.seed, TESTED)
     cases = ratings.constructed(tested, options.seed + 7)
     started = time.process_time()
     with console.status("asking the first cut"):
         first = first_cut(cases)
     with tempfile.TemporaryDirectory() as folder:
-        trained, about = train_and_ask(training, cases, Path(folder), options, console)
+        trained, about = train_and_ask(learned, cases, Path(folder), options, console)
     scores = {"first cut (likelihood)": first, "names and numbers alone": evidence_alone(cases), "trained": trained}
     console.print(table(cases, scores, options.languages.split(",")))
     for level, name in ((ratings.WORST, "mismatched, similar length"), (ratings.FLAWED, "degraded")):
@@ -66,7 +66,7 @@ def main() -> int:
             verdict = "the interval includes 0: no gain is shown" if low <= 0 <= high else "the interval leaves 0 out"
             console.print(f"{name}, trained over {than}: {gain:+.3f} ({low:+.3f} to {high:+.3f}); {verdict}")
     console.print(
-        f"{len(training)} pairs to learn from, {len(tested)} to test on "
+        f"{len(learned)} pairs to learn from, {len(tested)} to test on "
         f"({len({row['instruction'] for row in tested})} instructions)\n{about}\n"
         f"{time.process_time() - started:.0f} seconds of CPU; sha256 of the file: {hashlib.sha256(data).hexdigest()}",
         highlight=False,
@@ -93,25 +93,25 @@ def first_cut(cases: Sequence[dict[str, Any]]) -> list[float]:
 
 
 def train_and_ask(
-    training: list[dict[str, Any]], cases: Sequence[dict[str, Any]], folder: Path, options: Any, console: Console
+    learned: list[dict[str, Any]], cases: Sequence[dict[str, Any]], folder: Path, options: Any, console: Console
 ) -> tuple[list[float], str]:
     """What the trained evaluator says of the cases, and a line about it."""
-    from generation import finetuning, judging, ratings, rubric
+    from generation import finetuning, judging, ratings, recipes, rubric, training
     from generation.backends import hf_local
     from generation.backends.base import Source
     from generation.models import Method, ModelVersion, Task
 
-    lesson = ratings.lesson(training, options.seed + 1)  # with the same seed its held-out pairs would be the tested
-    config = finetuning.DEFAULTS | CONFIG | {"epochs": options.epochs, "seed": options.seed}
+    lesson = ratings.lesson(learned, options.seed + 1)  # with the same seed its held-out pairs would be the tested
+    config = recipes.DEFAULTS | CONFIG | {"epochs": options.epochs, "seed": options.seed}
     with console.status("training") as status:
-        written, outcome = finetuning.fit(
+        written, outcome = training.fit(
             lesson.training,
             task=Task.SCORE,
-            base=finetuning.load_base(ModelVersion(name="starter model", location=hf_local.STARTER)),
+            base=training.load_base(ModelVersion(name="starter model", location=hf_local.STARTER)),
             method=Method.FULL,
             config=config,
             work=folder,
-            watch=finetuning.Watch(lambda at: status.update(f"training, step {at.step} of {at.steps_total}")),
+            watch=training.Watch(lambda at: status.update(f"training, step {at.step} of {at.steps_total}")),
         )
     calibration = finetuning.calibrated(written, lesson)
     evaluator = judging.Evaluator(hf_local.load(Source(model=str(written))), rubric.LEVELS, calibration=calibration)

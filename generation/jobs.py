@@ -7,7 +7,7 @@ import logging
 
 from django.conf import settings
 
-from generation import drafting, finetuning, funnels, ingest, queueing, scoring, uploads
+from generation import drafting, finetuning, funnels, ingest, queueing, recipes, scoring, training, uploads
 from generation.models import FineTuneRun, JobState, Run, Upload
 from xinstruct_site.people.models import Language
 
@@ -69,7 +69,7 @@ def train_run(run_id: int) -> None:
         return
     try:
         finetuning.train(run)
-    except (finetuning.TrainingError, finetuning.NotOurs) as exc:  # on the run's row already, where people look
+    except (recipes.TrainingError, training.NotOurs) as exc:  # on the run's row already, where people look
         logger.warning("fine-tune run %s: %s", run_id, exc)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from generation import finetuning, prompts
+from generation import prompts, recipes, results, training
 from generation.models import Method, Task
 from generation.starter import composing
 from generation.starter.composing import ComposedPair, Topic
@@ -23,7 +23,7 @@ PAD = "<|pad|>"
 VOCABULARY = 12_000
 LESSONS = 28_800  # pairs, each seen once
 SEED = 20_240
-CONFIG: dict[str, Any] = finetuning.DEFAULTS | {
+CONFIG: dict[str, Any] = recipes.DEFAULTS | {
     "epochs": 1,
     "batch_size": 16,
     "learning_rate": 1e-3,
@@ -42,13 +42,11 @@ class Made:
 
     parameters: int
     pairs: int
-    outcome: finetuning.Outcome
+    outcome: training.Outcome
     megabytes: float
 
 
-def make(
-    out: Path, *, hold_out: bool = False, on_progress: Callable[[finetuning.Progress], None] | None = None
-) -> Made:
+def make(out: Path, *, hold_out: bool = False, on_progress: Callable[[training.Progress], None] | None = None) -> Made:
     """Train the starter model and put it, whole, where `out` says.
 
     Args:
@@ -59,14 +57,14 @@ def make(
     model = new_model(tokenizer)
     rows = lessons(topics)
     with tempfile.TemporaryDirectory() as work:
-        written, outcome = finetuning.fit(
+        written, outcome = training.fit(
             rows,
             task=Task.DRAFT,
             base=(model, tokenizer),
             method=Method.FULL,
             config=CONFIG,
             work=Path(work),
-            watch=finetuning.Watch(on_progress),
+            watch=training.Watch(on_progress),
         )
         _halve(written)
         shutil.copy(CARD, written / "README.md")
@@ -169,7 +167,7 @@ def _replace(out: Path, written: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(stale, ignore_errors=True)
     shutil.copytree(written, fresh)
-    finetuning.flush(fresh)
+    results.flush(fresh)
     if out.exists():
         out.rename(stale)
     fresh.rename(out)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from generation import drafting, finetuning, jobs, queueing
+from generation import drafting, finetuning, jobs, queueing, recipes
 from generation.charts import line_chart
 from generation.forms import FineTuneForm
 from generation.models import FineTuneRun, JobState, ModelVersion, Task
@@ -44,7 +44,7 @@ def finetunes(request: MaintainerRequest) -> HttpResponse:
         if form.is_valid():
             try:
                 run = start_training(request, **form.cleaned_data)
-            except (queueing.NoWorker, finetuning.TrainingError, drafting.DraftingError) as exc:
+            except (queueing.NoWorker, recipes.TrainingError, drafting.DraftingError) as exc:
                 status, refusal = 409, str(exc)
             else:
                 return redirect("finetune", run.public_id)

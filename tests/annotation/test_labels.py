@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 
 from annotation import exports, labels, queues, reviewing
 from annotation.models import Item, ItemKind
-from generation import comparing, curation, finetuning, ratings, rubric
+from generation import comparing, curation, finetuning, ratings, recipes, rubric
 from generation.models import Measurement, Release, Score, Task
 from tests import endpoint
 from tests.factories import accepting, make_candidate, make_items, make_model_version, make_text, rejecting
@@ -79,7 +79,7 @@ def test_gold_and_rejected_pairs_train_no_generator(decided, finnish):
     gold, said = labels.build("gold", [finnish], gold=4), labels.build("said", [finnish])
 
     for release, task in ((gold, Task.SCORE), (gold, Task.DRAFT), (said, Task.DRAFT), (said, Task.ANSWER)):
-        with pytest.raises(finetuning.TrainingError, match=r"gold set|holds ratings"):
+        with pytest.raises(recipes.TrainingError, match=r"gold set|holds ratings"):
             finetuning.open_run(task, releases=[release], base_model=base)
 
 

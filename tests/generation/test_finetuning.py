@@ -10,7 +10,20 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from generation import asking, calibrating, drafting, finetuning, jobs, prompts, rubric, scoring
+from generation import (
+    asking,
+    calibrating,
+    drafting,
+    finetuning,
+    jobs,
+    lessons,
+    prompts,
+    recipes,
+    results,
+    rubric,
+    scoring,
+    training,
+)
 from generation.backends import hf_local
 from generation.backends.base import Sampling, Source
 from generation.models import (
@@ -131,14 +144,14 @@ def test_training_lowers_the_loss_and_its_model_version_can_draft(release, tiny)
     recipe = json.loads((Path(version.location) / "recipe.json").read_text())
     assert recipe["config"]["prompt_version"] == prompts.PAPER
     assert recipe["releases"] == [{"name": "fi-1", "sha256": "a" * 64}]
-    assert not finetuning.work_folder(run).exists()
+    assert not results.work_folder(run).exists()
 
 
 def test_an_answer_model_learns_the_response_from_the_instruction(release, tiny):
     version = finetuning.train(open_run(release, tiny, Task.ANSWER, epochs=1))
 
     assert version.task == Task.ANSWER
-    prompt, reply = finetuning.example(Task.ANSWER, release.rows.first().row)
+    prompt, reply = lessons.example(Task.ANSWER, release.rows.first().row)
     assert "Describe kala in one sentence. Answer in Finnish." in prompt.plain()
     assert reply.startswith("Meillä on kala")
 
@@ -158,7 +171,7 @@ def test_scoring_the_replies_alone_gives_the_loss_of_trl(release, tiny, monkeypa
     ours, theirs = open_run(release, tiny, epochs=1), open_run(release, tiny, epochs=1, max_length=511)
     finetuning.train(ours)
     with monkeypatch.context() as patch:
-        patch.setattr(finetuning, "_score_replies_only", lambda model: None)
+        patch.setattr(training, "_score_replies_only", lambda model: None)
         finetuning.train(theirs)
 
     assert losses(ours) == pytest.approx(losses(theirs), abs=1e-3)
@@ -176,16 +189,16 @@ def test_loss_is_taken_on_the_reply_and_not_on_the_prompt(tiny, tmp_path, monkey
 
     monkeypatch.setattr(trl, "SFTTrainer", Looking)
     row = {"instruction": "Describe fish.", "input": "", "response": "Kala ui.", "language": "fi"}
-    model, tokenizer = finetuning.load_base(tiny)
+    model, tokenizer = training.load_base(tiny)
 
-    finetuning.fit(
+    training.fit(
         [row],
         task=Task.DRAFT,
         base=(model, tokenizer),
         method="full",
-        config=finetuning.DEFAULTS | {"epochs": 1, "learning_rate": 1e-3},
+        config=recipes.DEFAULTS | {"epochs": 1, "learning_rate": 1e-3},
         work=tmp_path,
-        watch=finetuning.Watch(),
+        watch=training.Watch(),
     )
 
     learned = [label for label in seen["row"]["labels"] if label != -100]
@@ -196,10 +209,10 @@ def test_loss_is_taken_on_the_reply_and_not_on_the_prompt(tiny, tmp_path, monkey
 
 
 def test_a_long_text_is_shortened_and_its_instruction_is_kept_whole(tiny):
-    _, tokenizer = finetuning.load_base(tiny)
+    _, tokenizer = training.load_base(tiny)
     row = {"instruction": "Describe fish.", "input": "", "response": "Kala ui järvessä. " * 200, "language": "fi"}
 
-    [fitted] = finetuning.fitted(tokenizer, [finetuning.example(Task.DRAFT, row)], 400)
+    [fitted] = lessons.fitted(tokenizer, [lessons.example(Task.DRAFT, row)], 400)
 
     assert len(tokenizer(fitted["prompt"] + fitted["completion"])["input_ids"]) < 400
     assert fitted["prompt"].endswith("### English Instruction:\n")
@@ -222,11 +235,11 @@ def test_a_stopped_run_ends_at_its_next_step_and_leaves_no_model(release, tiny, 
     monkeypatch.setattr(finetuning, "TELL_SECONDS", 0)
     run = open_run(release, tiny)
 
-    def stop(progress: finetuning.Progress) -> None:
+    def stop(progress: training.Progress) -> None:
         if progress.step == 3:
             FineTuneRun.objects.get(pk=run.pk).stop()
 
-    with pytest.raises(finetuning.NotOurs):
+    with pytest.raises(training.NotOurs):
         finetuning.train(run, on_progress=stop)
 
     run.refresh_from_db()
@@ -242,7 +255,7 @@ class Killed(BaseException):
 
 def test_a_killed_run_goes_on_from_its_checkpoint_to_the_result_it_would_have_had(release, tiny, monkeypatch):
     monkeypatch.setattr(finetuning, "TELL_SECONDS", 0)
-    monkeypatch.setattr(finetuning, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     whole = open_run(release, tiny)
     undisturbed = finetuning.train(whole)
     expected = losses(whole)
@@ -252,7 +265,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_result_it_would_have_ha
     FineTuneRun.objects.filter(pk=whole.pk).update(state=JobState.QUEUED)
     steps: list[int] = []
 
-    def kill(progress: finetuning.Progress) -> None:
+    def kill(progress: training.Progress) -> None:
         if progress.step == 12:
             raise Killed
 
@@ -260,7 +273,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_result_it_would_have_ha
     with pytest.raises(Killed):
         finetuning.train(FineTuneRun.objects.get(pk=whole.pk), on_progress=kill)
     assert FineTuneRun.objects.get(pk=whole.pk).state == JobState.RUNNING
-    with pytest.raises(finetuning.NotOurs):  # not yet given up for dead
+    with pytest.raises(training.NotOurs):  # not yet given up for dead
         finetuning.train(FineTuneRun.objects.get(pk=whole.pk))
     FineTuneRun.objects.filter(pk=whole.pk).update(heartbeat_at="2001-01-01T00:00Z")
     version = finetuning.train(FineTuneRun.objects.get(pk=whole.pk), on_progress=lambda now: steps.append(now.step))
@@ -310,10 +323,10 @@ def test_running_out_of_memory_is_said_on_the_row_with_what_helps(release, tiny,
     def burst(*args: Any, **kwargs: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
-    monkeypatch.setattr(finetuning, "fit", burst)
+    monkeypatch.setattr(training, "fit", burst)
     run = open_run(release, tiny)
 
-    with pytest.raises(finetuning.TrainingError, match="Out of memory"):
+    with pytest.raises(recipes.TrainingError, match="Out of memory"):
         finetuning.train(run)
 
     run.refresh_from_db()
@@ -389,11 +402,11 @@ def test_run_whose_seeds_were_corrected_before_it_began_is_another_run(seed_pair
         SeedState.VERIFIED, make_user("l@example.org", finnish), instruction="Tell of fish.", response="Kala."
     )
 
-    with pytest.raises(finetuning.TrainingError, match="seed pairs have changed"):
+    with pytest.raises(recipes.TrainingError, match="seed pairs have changed"):
         finetuning.train(run)
 
     assert ask() != run
-    assert "Tell of fish." in [row["instruction"] for row in finetuning._rows(ask())]
+    assert "Tell of fish." in [row["instruction"] for row in lessons.rows_of(ask())]
 
 
 def test_the_command_trains_on_seeds_and_called_again_says_what_came_out(seed_pairs, tiny, capsys):
@@ -426,7 +439,7 @@ def test_an_empty_release_is_an_error_on_the_row(finnish, tiny):
     release = Release.objects.create(name="fi-3", state=ReleaseState.READY, sha256="b" * 64)
     run = open_run(release, tiny)
 
-    with pytest.raises(finetuning.TrainingError, match="Nothing to train on"):
+    with pytest.raises(recipes.TrainingError, match="Nothing to train on"):
         finetuning.train(run)
 
     run.refresh_from_db()
@@ -449,7 +462,7 @@ def test_an_evaluator_is_trained_calibrated_and_scores_at_once(tiny, release, fi
     calibration = calibrating.read(Path(version.location))
     assert (calibration.levels, calibration.good, calibration.learned_from) == (3, 3, "constructed")
     assert calibration.pairs > 0
-    assert finetuning.read_recipe(version)["calibration"]["error"] == calibration.error
+    assert results.read_recipe(version)["calibration"]["error"] == calibration.error
     assert "constructed levels, 3 of them" in capsys.readouterr().out
     make_candidate(make_text(finnish))
 
@@ -548,7 +561,7 @@ def test_preferences_are_learned_by_themselves_and_for_drafting_only(preferences
         {"releases": [preferences], "seeds": ["fi"]},
         {"releases": [preferences], "task": Task.ANSWER},
     ):
-        with pytest.raises(finetuning.TrainingError, match="preferences"):
+        with pytest.raises(recipes.TrainingError, match="preferences"):
             finetuning.open_run(sources.pop("task", Task.DRAFT), base_model=tiny, **sources)
 
 
@@ -569,10 +582,10 @@ def test_prompts_tell_seeds_from_web_texts_where_both_are_learned(release, seed_
     mixed = finetuning.open_run(Task.DRAFT, releases=[release], seeds=["fi"], base_model=tiny)
     alone = finetuning.open_run(Task.DRAFT, releases=[release], base_model=tiny)
 
-    asked = [finetuning.example(Task.DRAFT, row, tags=True)[0].plain() for row in finetuning._rows(mixed)]
+    asked = [lessons.example(Task.DRAFT, row, tags=True)[0].plain() for row in lessons.rows_of(mixed)]
     assert sum("found on the web" in each for each in asked) == 16
     assert sum("written as an answer" in each for each in asked) == 16
-    answers = [finetuning.example(Task.ANSWER, row, tags=True)[0].plain() for row in finetuning._rows(mixed)]
+    answers = [lessons.example(Task.ANSWER, row, tags=True)[0].plain() for row in lessons.rows_of(mixed)]
     assert sum("and the style of an AI assistant." in each for each in answers) == 16
     assert (mixed.config["prompt_version"], alone.config["prompt_version"]) == ("paper-2", "paper-1")
     ModelVersion.objects.filter(pk=tiny.pk).update(fine_tune_run=mixed)

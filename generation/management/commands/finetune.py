@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from generation import drafting, finetuning
+from generation import drafting, finetuning, recipes, results, training
 from generation.models import FineTuneRun, Method, ModelVersion, Release, SeedPair, Task
 from generation.queueing import NoWorker, demand_worker, ring
 
@@ -93,7 +93,7 @@ class Command(BaseCommand):
                 self._queue(run)
                 return
             version = self._train(run)
-        except (finetuning.TrainingError, finetuning.NotOurs, drafting.DraftingError, NoWorker) as exc:
+        except (recipes.TrainingError, training.NotOurs, drafting.DraftingError, NoWorker) as exc:
             raise CommandError(str(exc)) from exc
         run.refresh_from_db()
         self._report(run, version)
@@ -115,13 +115,13 @@ class Command(BaseCommand):
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
             bar = bars.add_task("training", total=None, loss="")
 
-            def show(progress: finetuning.Progress) -> None:
+            def show(progress: training.Progress) -> None:
                 bars.update(bar, completed=progress.step, total=progress.steps_total, loss=f"loss {progress.loss:.3f}")
 
             return finetuning.train(run, on_progress=show)
 
     def _report(self, run: FineTuneRun, version: ModelVersion) -> None:
-        recipe = finetuning.read_recipe(version)
+        recipe = results.read_recipe(version)
         table = Table("", "", title=f"{run}: {run.get_task_display()} from {run.base_model.name}", show_header=False)
         seconds = recipe["seconds"]
         speed = f"{recipe['tokens'] / seconds:,.0f}" if seconds else "–"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from generation import finetuning
+from generation import recipes, training
 from generation.backends import hf_local
 from generation.starter import making
 
@@ -42,12 +42,12 @@ class Command(BaseCommand):
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
             bar = bars.add_task("training", total=None, loss="")
 
-            def show(progress: finetuning.Progress) -> None:
+            def show(progress: training.Progress) -> None:
                 bars.update(bar, completed=progress.step, total=progress.steps_total, loss=f"loss {progress.loss:.3f}")
 
             try:
                 made = making.make(out, hold_out=options["hold_out"], on_progress=show)
-            except finetuning.TrainingError as exc:
+            except recipes.TrainingError as exc:
                 raise CommandError(str(exc)) from exc
         table = Table(title="Starter model", show_header=False)
         for name, value in [

@@ -1,0 +1,129 @@
+"""The folder that a fine-tune run leaves: weights, recipe.json for machines and README.md for people.
+
+It is written under a temporary name, reaches the disk whole, and then gets its final name, which carries the revision.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils.text import slugify
+
+from generation import calibrating
+from generation.backends import hf_local
+from generation.models import FineTuneRun, ModelVersion
+from generation.recipes import TrainingError
+from generation.training import Outcome
+
+
+def work_folder(run: FineTuneRun) -> Path:
+    return Path(settings.DATA_DIR) / "work" / f"finetune-{run.public_id}"
+
+
+def name_of(run: FineTuneRun) -> str:
+    """What people call the new model: its base and what it learned from."""
+    sources = [release.name for release in run.releases.order_by("name")] + [f"seeds-{code}" for code in run.seeds]
+    named = "-".join(sources) if len(sources) <= 2 else f"{sources[0]}-and-{len(sources) - 1}-more"
+    return slugify(f"{run.base_model.name.removesuffix(' model')}-{run.task}-{named}")[:100].strip("-") or "model"
+
+
+def write_recipe(folder: Path, run: FineTuneRun, rows: list[dict[str, Any]], outcome: Outcome) -> None:
+    """Beside the weights: what made them, for machines (recipe.json) and for people (README.md)."""
+    import torch
+    import transformers
+    import trl
+
+    licences = sorted({row.get("licence") or "unknown" for row in rows})
+    languages = sorted({row["language"] for row in rows})
+    recipe = {
+        "run": run.public_id,
+        "key": run.key,
+        "task": run.task,
+        "method": run.method,
+        "base_model": {
+            "name": run.base_model.name,
+            "location": run.base_model.location,
+            "revision": run.base_model.revision,
+        },
+        "releases": [{"name": release.name, "sha256": release.sha256} for release in run.releases.order_by("name")],
+        "seeds": run.seeds,
+        "pairs": len(rows),
+        "pairs_skipped": outcome.skipped,
+        "languages": languages,
+        "data_licences": licences,
+        "config": run.config,
+        "calibration": asdict(calibration) if (calibration := calibrating.read(folder)) else None,
+        "steps": outcome.steps,
+        "loss_first": outcome.loss_first,
+        "loss_last": outcome.loss_last,
+        "tokens": outcome.tokens,
+        "seconds": outcome.seconds,
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__},
+    }
+    (folder / "recipe.json").write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    head = f"license: {run.base_model.licence_id}\n" if run.base_model.licence_id else ""
+    codes = "".join(f"- {code}\n" for code in languages)
+    (folder / "README.md").write_text(
+        f"---\n{head}library_name: transformers\npipeline_tag: text-generation\nlanguage:\n{codes}---\n\n"
+        f"# {name_of(run)}\n\n"
+        f"Trained by xinstruct for the task *{run.task}* on {len(rows)} pairs, from {run.base_model.name}. "
+        f"Licences of the pairs: {', '.join(licences)}. recipe.json says the rest.\n",
+        encoding="utf-8",
+    )
+
+
+def read_recipe(version: ModelVersion) -> dict[str, Any]:
+    """What made a model version, as it stands beside the weights.
+
+    Raises:
+        TrainingError: the folder is gone.
+    """
+    path = Path(version.location) / "recipe.json"
+    try:
+        recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise TrainingError(f"The model '{version.name}' is no longer in {version.location}.") from exc
+    return recipe
+
+
+def put_in_place(written: Path, name: str) -> Path:
+    """Flush the folder to disk and give it its final name, which carries the revision."""
+    models = Path(settings.MODELS_DIR).resolve()
+    models.mkdir(parents=True, exist_ok=True)
+    final = models / f"{name}-{hf_local.weights_sha256(written)[:12]}"
+    if final.exists():  # the same weights, from a run that was cut short after this point
+        shutil.rmtree(written)
+        return final
+    flush(written)
+    written.rename(final)
+    _fsync(models)
+    return final
+
+
+def flush(folder: Path) -> None:
+    """Everything in the folder reaches the disk before we go on."""
+    for path in [*(path for path in folder.rglob("*") if path.is_file()), folder]:
+        _fsync(path)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def finished_folder(run: FineTuneRun) -> Path | None:
+    """What a killed worker had put in place before it could say so."""
+    for recipe in sorted(Path(settings.MODELS_DIR).resolve().glob("*/recipe.json")):
+        try:
+            if json.loads(recipe.read_text(encoding="utf-8")).get("key") == run.key:
+                return recipe.parent
+        except (OSError, ValueError):
+            continue
+    return None
