@@ -4,7 +4,7 @@ import logging
 
 import django_rq
 
-from annotation import exports, queues, similar
+from annotation import freezing, queues, similar
 from generation import curation, queueing
 from generation.models import ARRIVALS, Release, ReleaseState
 from xinstruct_site.people.models import Language, User
@@ -21,8 +21,8 @@ def build_release(release_id: int) -> None:
         logger.info("release %s is gone: nothing to build", release_id)
         return
     try:
-        exports.freeze(release)
-    except exports.ReleaseError as exc:  # on the release's row already, where people look
+        freezing.freeze(release)
+    except freezing.ReleaseError as exc:  # on the release's row already, where people look
         logger.warning("release %s: %s", release_id, exc)
 
 

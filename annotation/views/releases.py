@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from annotation import exports, jobs
+from annotation import exports, freezing, jobs
 from annotation.formats import FORMATS, formats_of
 from annotation.models import Pair
 from generation import queueing
@@ -63,7 +63,7 @@ def releases(request: MaintainerRequest) -> HttpResponse:
                 release = start_building(
                     request, asked["name"], list(asked["languages"]), preferences=asked["preferences"]
                 )
-            except (queueing.NoWorker, exports.ReleaseError) as exc:
+            except (queueing.NoWorker, freezing.ReleaseError) as exc:
                 status, refusal = 409, str(exc)
             else:
                 return redirect("release", release.public_id)
@@ -84,7 +84,7 @@ def start_building(
     visible = Release.objects.within(maintained_languages(request.user))
     if Release.objects.filter(name=name).exclude(pk__in=visible).exists():
         # An unfinished one of other languages must not be taken over by somebody who does not maintain them.
-        raise exports.NameTaken(_("There is a release “%(name)s” already. Choose another name.") % {"name": name})
+        raise freezing.NameTaken(_("There is a release “%(name)s” already. Choose another name.") % {"name": name})
     standing = visible.ready().filter(name=name).prefetch_related("languages").first()
     is_same = standing and standing.holds_preferences == preferences
     if standing and is_same and set(standing.languages.all()) == set(languages):
@@ -92,7 +92,7 @@ def start_building(
         return standing
     queueing.demand_worker(jobs.QUEUE)
     with transaction.atomic():
-        release = exports.open_release(name, languages, created_by=request.user, preferences=preferences)
+        release = freezing.open_release(name, languages, created_by=request.user, preferences=preferences)
         if not queueing.is_waiting(release):
             queueing.ring(jobs.build_release, release, jobs.QUEUE)
     return release
@@ -134,7 +134,7 @@ def download_release(request: MaintainerRequest, public_id: str, format: str) ->
         raise Http404
     try:
         exported = exports.export_release(one, format, export_folder(one))
-    except exports.ReleaseError as exc:
+    except freezing.ReleaseError as exc:
         return conflict(request, one, str(exc))
     return attachment(exported.data, exported.data.name)
 
@@ -147,7 +147,7 @@ def download_manifest(request: MaintainerRequest, public_id: str) -> HttpRespons
     try:
         for format in formats_of(preferences=one.holds_preferences):
             exported = exports.export_release(one, format, export_folder(one))
-    except exports.ReleaseError as exc:
+    except freezing.ReleaseError as exc:
         return conflict(request, one, str(exc))
     return attachment(exported.manifest, f"{one.name}.manifest.json")
 

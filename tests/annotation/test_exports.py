@@ -9,9 +9,9 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from annotation import exports, jobs, queues, reviewing
-from annotation.exports import NameTaken, NothingToRelease, ReleaseError
+from annotation import exports, freezing, jobs, queues, reviewing
 from annotation.formats import formats_of
+from annotation.freezing import NameTaken, NothingToRelease, ReleaseError
 from annotation.models import Item, Pair, PairState, Review
 from generation.models import Release, ReleaseRow, ReleaseState
 from tests.factories import accepting, make_items, make_language, make_text, make_user, rejecting
@@ -46,7 +46,7 @@ def pairs(aino, finnish, swahili) -> list[Pair]:
 
 @pytest.fixture
 def release(pairs, finnish, swahili) -> Release:
-    return exports.build_release("spring", [swahili, finnish])
+    return freezing.build_release("spring", [swahili, finnish])
 
 
 def files_in(folder) -> dict[str, tuple[bytes, int]]:
@@ -82,7 +82,7 @@ def test_personal_data_is_masked_in_what_leaves(aino, finnish):
     item = make_items(finnish, texts=[make_text(finnish, body, title="Liisa, liisa.virtanen@posti.fi")])[0]
     accept(aino, item, "Write a notice with liisa.virtanen@posti.fi in it.")
 
-    row = exports.build_release("masked", [finnish]).rows.get().row
+    row = freezing.build_release("masked", [finnish]).rows.get().row
 
     assert row["masked"]
     assert row["instruction"] == "Write a notice with name@example.org in it."
@@ -136,7 +136,7 @@ def test_only_accepted_current_pairs_of_standing_texts_are_released(aino, finnis
     withdrawn.text.save()
     queues.claim_next(aino, finnish)
     reviewing.submit(aino, rejected, rejecting())
-    release = exports.build_release("one", [finnish])
+    release = freezing.build_release("one", [finnish])
 
     assert [row.row["item"] for row in release.rows.all()] == [kept.public_id]
 
@@ -147,7 +147,7 @@ def test_ratings_stand_in_an_order_that_tells_nothing(urdu, zara):
     for user, overall in ((zara, 5), (make_user(language=urdu), 4)):
         queues.claim_next(user, urdu)
         reviewing.submit(user, item, accepting("Same.", overall=overall, **accept_fields))
-    row = exports.build_release("u", [urdu]).rows.get().row
+    row = freezing.build_release("u", [urdu]).rows.get().row
 
     assert [ratings["overall"] for ratings in row["ratings"]] == [4, 5]
 
@@ -156,14 +156,14 @@ def test_own_wording_names_no_model(aino, finnish):
     item = make_items(finnish)[0]
     queues.claim_next(aino, finnish)
     reviewing.submit(aino, item, accepting("My own words."))
-    row = exports.build_release("own", [finnish]).rows.get().row
+    row = freezing.build_release("own", [finnish]).rows.get().row
 
     assert (row["model"], row["prompt_version"], row["run"], row["edited"]) == (None, "", "", True)
 
 
 def test_building_again_changes_nothing(release, finnish, swahili):
     before = (release.sha256, release.ready_at, list(release.rows.values_list("pk", flat=True)))
-    again = exports.build_release("spring", [finnish, swahili])
+    again = freezing.build_release("spring", [finnish, swahili])
 
     assert (again.sha256, again.ready_at, list(again.rows.values_list("pk", flat=True))) == before
     assert Event.objects.filter(kind=EventKind.RELEASE_BUILT).count() == 1
@@ -178,40 +178,40 @@ def test_other_content_under_the_same_name_is_refused(difference, release, aino,
         languages = [finnish]
 
     with pytest.raises(NameTaken, match="spring"):
-        exports.build_release("spring", languages)
+        freezing.build_release("spring", languages)
     assert release.rows.count() == 3
 
 
 def test_empty_release_fails_with_a_reason_and_its_name_can_be_used_later(aino, finnish):
     with pytest.raises(NothingToRelease, match="Finnish"):
-        exports.build_release("early", [finnish])
+        freezing.build_release("early", [finnish])
     failed = Release.objects.get()
     assert (failed.state, failed.rows.count()) == (ReleaseState.FAILED, 0)
     assert "Finnish" in failed.error
 
     accept(aino, make_items(finnish)[0])
-    assert exports.build_release("early", [finnish]).state == ReleaseState.READY
+    assert freezing.build_release("early", [finnish]).state == ReleaseState.READY
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", ".hidden", "x" * 101, "nimi\n"])
 def test_name_that_cannot_be_a_files_is_refused(name, finnish):
     with pytest.raises(ReleaseError, match="name"):
-        exports.build_release(name, [finnish])
+        freezing.build_release(name, [finnish])
     assert not Release.objects.exists()
 
 
 def test_error_in_the_middle_leaves_no_rows_and_says_so(pairs, finnish, swahili, monkeypatch):
-    monkeypatch.setattr(exports, "BATCH", 1)
-    real = exports._row
+    monkeypatch.setattr(freezing, "BATCH", 1)
+    real = freezing._row
 
     def fail_at_the_last(pair, reviews):
         if pair == pairs[2]:
             raise RuntimeError("the disk of somebody's secret.txt")
         return real(pair, reviews)
 
-    monkeypatch.setattr(exports, "_row", fail_at_the_last)
+    monkeypatch.setattr(freezing, "_row", fail_at_the_last)
     with pytest.raises(RuntimeError):
-        exports.build_release("broken", [finnish, swahili])
+        freezing.build_release("broken", [finnish, swahili])
     failed = Release.objects.get()
 
     assert (failed.state, failed.error) == (ReleaseState.FAILED, "RuntimeError: see the log")
@@ -219,20 +219,20 @@ def test_error_in_the_middle_leaves_no_rows_and_says_so(pairs, finnish, swahili,
 
 
 def test_freezing_that_was_cut_short_is_taken_up_again(pairs, finnish):
-    opened = exports.open_release("night", [finnish])  # and the worker dies here
+    opened = freezing.open_release("night", [finnish])  # and the worker dies here
 
-    assert exports.open_release("night", [finnish]) == opened
+    assert freezing.open_release("night", [finnish]) == opened
     jobs.build_release(opened.pk)
     jobs.build_release(opened.pk)
     opened.refresh_from_db()
     assert opened.state == ReleaseState.READY
     assert opened.rows.count() == 2
     with pytest.raises(NameTaken):
-        exports.open_release("night", [finnish])
+        freezing.open_release("night", [finnish])
 
 
 def test_job_of_an_empty_or_vanished_release_ends_quietly(finnish):
-    opened = exports.open_release("none", [finnish])
+    opened = freezing.open_release("none", [finnish])
     jobs.build_release(opened.pk)
     jobs.build_release(opened.pk + 1)
     opened.refresh_from_db()
@@ -243,7 +243,7 @@ def test_job_of_an_empty_or_vanished_release_ends_quietly(finnish):
 def test_release_waiting_without_a_job_is_queued_again(pairs, finnish, queue_is_empty):
     from generation.queueing import is_waiting
 
-    opened = exports.open_release("lost", [finnish])
+    opened = freezing.open_release("lost", [finnish])
 
     assert not is_waiting(opened)
     assert jobs.ring_again() == 1
@@ -281,7 +281,7 @@ def test_ready_release_can_be_withdrawn_and_not_brought_back(release):
 
 
 def test_account_that_made_a_release_can_be_deleted(pairs, finnish, maintainer):
-    made = exports.build_release("mine", [finnish], created_by=maintainer)
+    made = freezing.build_release("mine", [finnish], created_by=maintainer)
     Event.objects.all().delete()
     maintainer.delete()
     made.refresh_from_db()
@@ -369,7 +369,7 @@ def test_formats_of_one_release_share_a_folder_and_another_release_does_not(rele
     manifest = json.loads((tmp_path / "manifest.json").read_bytes())
     assert list(manifest["files"]) == [f"spring.{format}.jsonl" for format in sorted(formats_of(preferences=False))]
 
-    other = exports.build_release("summer", [finnish])
+    other = freezing.build_release("summer", [finnish])
     before = files_in(tmp_path)
     with pytest.raises(ReleaseError, match="spring"):
         exports.export_release(other, "alpaca", tmp_path)

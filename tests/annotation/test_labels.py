@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
-from annotation import exports, labels, queues, reviewing
+from annotation import exports, freezing, labels, queues, reviewing
 from annotation.models import Item, ItemKind
 from generation import comparing, curation, finetuning, ratings, recipes, rubric
 from generation.models import Measurement, Release, Score, Task
@@ -43,9 +43,9 @@ def test_ratings_hold_what_people_said_of_good_and_bad_and_not_who(decided, finn
     assert all(row["instruction"] and row["response"] for row in rows)
     assert aino.email not in str(rows)
     assert labels.build("said", [finnish]) == release
-    with pytest.raises(exports.NameTaken):
+    with pytest.raises(freezing.NameTaken):
         labels.build("said", [finnish], gold=3)
-    with pytest.raises(exports.ReleaseError, match="holds ratings"):
+    with pytest.raises(freezing.ReleaseError, match="holds ratings"):
         exports.export_release(release, "alpaca", None)
 
 
@@ -61,12 +61,12 @@ def test_gold_leaves_the_normal_items_for_good(decided, finnish):
     said = labels.build("said", [finnish])
     assert said.counts == {"fi": 5}
     assert not texts & set(said.rows.values_list("text_sha256", flat=True))
-    pairs = exports.build_release("pairs", [finnish])
+    pairs = freezing.build_release("pairs", [finnish])
     assert not texts & set(pairs.rows.values_list("text_sha256", flat=True))
 
 
 def test_what_was_released_cannot_become_gold(decided, finnish):
-    pairs = exports.build_release("pairs", [finnish])
+    pairs = freezing.build_release("pairs", [finnish])
 
     gold = labels.build("gold", [finnish], gold=12)
 
@@ -86,7 +86,7 @@ def test_gold_and_rejected_pairs_train_no_generator(decided, finnish):
 def test_there_is_nothing_to_freeze_before_items_are_decided(finnish):
     make_items(finnish)
 
-    with pytest.raises(exports.NothingToRelease):
+    with pytest.raises(freezing.NothingToRelease):
         labels.build("gold", [finnish], gold=3)
     assert not Release.objects.exists()
     with pytest.raises(CommandError, match="1 up"):
@@ -136,7 +136,7 @@ def test_a_reply_without_a_level_counts_as_unparsed_and_not_as_a_point(decided, 
 
 
 def test_a_set_of_pairs_measures_nobody(decided, finnish, evaluator):
-    pairs = exports.build_release("pairs", [finnish])
+    pairs = freezing.build_release("pairs", [finnish])
 
     with pytest.raises(comparing.ComparingError, match="holds no ratings"):
         comparing.measure(evaluator, pairs)

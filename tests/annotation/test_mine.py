@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import exports, mine, queues, reviewing
+from annotation import freezing, mine, queues, reviewing
 from annotation.models import Autosave, Item, ItemKind, ItemState, Pair, PairState, Review, Skip, Slot, SlotState
 from tests.factories import accepting, make_items, make_text, make_user, rejecting
 from xinstruct_site.people.models import Event, EventKind, Role
@@ -111,7 +111,7 @@ def test_release_that_took_the_pair_in_is_named_and_ends_reopening(signed_in, ai
     review = decide(aino, item)
     assert "Open again" in page_of(signed_in)
 
-    exports.build_release("first-hundred", [finnish])
+    freezing.build_release("first-hundred", [finnish])
 
     page = page_of(signed_in)
     assert "in the release first-hundred" in page

@@ -11,7 +11,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotation import exports, queues, reviewing
+from annotation import freezing, queues, reviewing
 from annotation.models import Autosave, Item, Pair, Review, Slot, SlotState
 from tests.annotation.test_review_pages import HTMX, RATED, address, hidden, opened, textarea
 from tests.factories import accepting, make_candidate, make_items, make_text, make_user, rejecting
@@ -242,7 +242,7 @@ def test_undo_is_offered_at_the_end_of_the_queue(signed_in, item):
 
 def test_what_is_in_a_release_is_not_undone(signed_in, item, maintainer):
     signed_in.post(address(item), opened(signed_in, item, **RATED, decision="accept"))
-    exports.build_release("v1", [item.language], maintainer)
+    freezing.build_release("v1", [item.language], maintainer)
 
     answer = signed_in.post(reverse("undo", args=["fi", Review.objects.get().pk]), follow=True)
 

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from annotation import exports, practice, queues, reviewing
+from annotation import freezing, practice, queues, reviewing
 from annotation.models import (
     Decision,
     Item,
@@ -197,8 +197,8 @@ def test_practice_item_gets_into_no_release_even_with_a_pair(finnish, lesson):
     Pair.objects.create(item=lesson.item, state=PairState.ACCEPTED, instruction="x", policy_version=1)
 
     assert not Pair.objects.releasable().exists()
-    with pytest.raises(exports.NothingToRelease):
-        exports.build_release("r1", [finnish])
+    with pytest.raises(freezing.NothingToRelease):
+        freezing.build_release("r1", [finnish])
 
 
 def test_text_written_for_practice_is_not_drafted_for(finnish, lesson):

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-from annotation import exports, queues, reviewing
+from annotation import exports, freezing, queues, reviewing
 from annotation.models import Item, Pair
 from generation import prompts
 from generation.models import Release, Round, Selection
@@ -46,7 +46,7 @@ def test_pair_is_preferred_to_the_draft_that_people_changed_or_passed_over(aino,
     accept(aino, item_with(finnish, drafts[0]), 0, drafts[0])  # nothing to compare it with
     accept(aino, item_with(finnish, drafts[0]), 0, "Describe a market day!")  # nothing to speak of
 
-    release = exports.build_release("wanted", [finnish], preferences=True)
+    release = freezing.build_release("wanted", [finnish], preferences=True)
 
     rows = {frozen.pair_public_id: frozen.row for frozen in release.rows.all()}
     assert {pair: (row["rejected"]["instruction"], row["rejected"]["why"]) for pair, row in rows.items()} == {
@@ -59,14 +59,14 @@ def test_pair_is_preferred_to_the_draft_that_people_changed_or_passed_over(aino,
     assert (lost["run"], lost["model"]["name"]) == (candidate.run.public_id, candidate.run.model_version.name)
     assert release.holds_preferences
     assert release.counts == {"fi": 3}
-    assert exports.build_release("wanted", [finnish], preferences=True) == release
-    with pytest.raises(exports.NameTaken):
-        exports.build_release("wanted", [finnish])
+    assert freezing.build_release("wanted", [finnish], preferences=True) == release
+    with pytest.raises(freezing.NameTaken):
+        freezing.build_release("wanted", [finnish])
 
 
 def test_preferences_are_written_as_dpo_trainers_read_them_and_in_no_form_of_pairs(aino, finnish, tmp_path):
     pair = accept(aino, item_with(finnish, "Describe a market day."), 0, "Describe a market day in Tampere.")
-    pairs = exports.build_release("pairs", [finnish])
+    pairs = freezing.build_release("pairs", [finnish])
 
     call_command("build_release", "wanted", "--language", "fi", "--preferences")
     call_command("export_release", "wanted", "--format", "preference", "--out", tmp_path)
@@ -77,9 +77,9 @@ def test_preferences_are_written_as_dpo_trainers_read_them_and_in_no_form_of_pai
         "chosen": "Describe a market day in Tampere.",
         "rejected": "Describe a market day.",
     }
-    with pytest.raises(exports.ReleaseError, match="these do: preference"):
+    with pytest.raises(freezing.ReleaseError, match="these do: preference"):
         exports.export_release(Release.objects.get(name="wanted"), "alpaca", tmp_path)
-    with pytest.raises(exports.ReleaseError, match="these do: alpaca"):
+    with pytest.raises(freezing.ReleaseError, match="these do: alpaca"):
         exports.export_release(pairs, "preference", tmp_path)
 
 
@@ -87,5 +87,5 @@ def test_without_a_draft_that_lost_there_is_nothing_to_release(aino, finnish):
     item = make_items(finnish)[0]
     accept(aino, item, 0, item.candidates()[0].instruction)
 
-    with pytest.raises(exports.NothingToRelease, match="preferred to a draft"):
-        exports.build_release("wanted", [finnish], preferences=True)
+    with pytest.raises(freezing.NothingToRelease, match="preferred to a draft"):
+        freezing.build_release("wanted", [finnish], preferences=True)

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from annotation import exports, queues, reviewing
+from annotation import freezing, queues, reviewing
 from annotation.models import Autosave, Flag, ItemState, Origin, Pair, PairState, Review, Slot, SlotState
 from annotation.queues import EmptyReason, QueueEmpty
 from annotation.reviewing import (
@@ -486,7 +486,7 @@ def test_only_the_reviewer_withdraws_and_only_once(zara, omar, urdu):
 def test_review_whose_pair_is_released_stands(aino, finnish):
     item = make_items(finnish)[0]
     outcome = review(aino, item, accepting())
-    exports.build_release("first", [finnish])
+    freezing.build_release("first", [finnish])
 
     with pytest.raises(TooLate):
         reviewing.withdraw(aino, outcome.review)

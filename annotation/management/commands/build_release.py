@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from annotation import exports, labels
+from annotation import freezing, labels
 from generation.management.reading import demand_language
 from generation.models import Release, ReleaseState
 
@@ -43,13 +43,13 @@ class Command(BaseCommand):
                 if options["ratings"] or options["gold"]:
                     release = labels.build(name, languages, gold=options["gold"] or 0)
                 else:
-                    release = exports.build_release(
+                    release = freezing.build_release(
                         name,
                         languages,
                         on_progress=lambda done, total: bar.update(task, completed=done, total=total),
                         preferences=options["preferences"],
                     )
-            except exports.ReleaseError as exc:
+            except freezing.ReleaseError as exc:
                 raise CommandError(str(exc)) from exc
         table = Table("language", "rated items" if options["ratings"] or options["gold"] else "pairs")
         table.columns[1].justify = "right"

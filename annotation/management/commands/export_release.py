@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from annotation import exports
+from annotation import exports, freezing
 from annotation.formats import FORMATS
 from generation.models import Release
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
                     tag=tag,
                     on_progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )
-            except exports.ReleaseError as exc:
+            except freezing.ReleaseError as exc:
                 raise CommandError(str(exc)) from exc
             except OSError as exc:
                 raise CommandError(f"Cannot write to {options['out']}: {exc.strerror or exc}") from exc
