@@ -1,0 +1,69 @@
+"""Fine-tune runs and what their trainers reported."""
+
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from generation.models.keys import public_id_field
+from generation.models.model_versions import ModelVersion, Task
+from generation.models.releases import Release
+from generation.models.work import JobModel, JobQuerySet
+from xinstruct_site.people.models import Language
+
+
+class Method(models.TextChoices):
+    FULL = "full", _("all weights")
+    LORA = "lora", _("LoRA")
+
+
+class FineTuneRunQuerySet(JobQuerySet):
+    def within(self, languages: models.QuerySet[Language]) -> Self:
+        """Runs that learn from no other language than these."""
+        codes = list(languages.values_list("code", flat=True))
+        beyond = Language.objects.filter(releases__fine_tune_runs=models.OuterRef("pk")).exclude(code__in=codes)
+        return self.filter(~models.Exists(beyond), seeds__contained_by=codes)
+
+
+class FineTuneRun(JobModel):
+    """Trains a model version for one task from releases and seeds. The same recipe is the same run."""
+
+    public_id = public_id_field()
+    key = models.CharField(max_length=64, unique=True)
+    task = models.CharField(_("task"), max_length=10, choices=Task)
+    base_model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="fine_tune_runs")
+    releases: models.ManyToManyField = models.ManyToManyField(Release, related_name="fine_tune_runs", blank=True)
+    seeds = models.JSONField(default=list, help_text="Language codes whose seed pairs take part.")
+    method = models.CharField(_("method"), max_length=10, choices=Method, default=Method.FULL)
+    config = models.JSONField(default=dict)
+    pairs = models.PositiveIntegerField(default=0)
+    step = models.PositiveIntegerField(default=0)
+    steps_total = models.PositiveIntegerField(default=0)
+
+    objects = FineTuneRunQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        verbose_name = _("fine-tune run")
+        verbose_name_plural = _("fine-tune runs")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"fine-tune run {self.public_id}"
+
+
+class FineTuneLog(models.Model):
+    """What the trainer reported at one step."""
+
+    run = models.ForeignKey(FineTuneRun, on_delete=models.CASCADE, related_name="log")
+    step = models.PositiveIntegerField()
+    loss = models.FloatField()
+    learning_rate = models.FloatField(null=True, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["run", "step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="one_log_line_per_step")]
+
+    def __str__(self) -> str:
+        return f"step {self.step}: {self.loss:.4f}"
