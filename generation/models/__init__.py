@@ -15,6 +15,7 @@ from generation.models.releases import (
     ReleaseRow,
     ReleaseRowQuerySet,
     ReleaseState,
+    Split,
 )
 from generation.models.rounds import ARRIVALS, Gate, KnownInstruction, PassedOver, Round, Selection, SpotCheck
 from generation.models.runs import (
@@ -75,6 +76,7 @@ __all__ = [
     "Selection",
     "Share",
     "ShareQuerySet",
+    "Split",
     "SpotCheck",
     "Task",
     "Text",

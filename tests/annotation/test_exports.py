@@ -261,10 +261,13 @@ def test_release_waiting_without_a_job_is_queued_again(pairs, finnish, queue_is_
         "UPDATE generation_release SET name = 'other', state = 'withdrawn'",
         "DELETE FROM generation_release",
         "UPDATE generation_releaserow SET row = '{}'",
+        "UPDATE generation_releaserow SET row = '{}', blanked_at = now()",
+        "UPDATE generation_releaserow SET split = 'test'",
         "UPDATE generation_releaserow SET position = position + 10",
         "DELETE FROM generation_releaserow",
-        """INSERT INTO generation_releaserow
-           SELECT id + 1000, position + 1000, 'x', language_code, text_sha256, row, row_sha256, release_id
+        """INSERT INTO generation_releaserow (release_id, position, pair_public_id, item_public_id, split,
+                                              language_code, text_sha256, row, row_sha256)
+           SELECT release_id, position + 1000, 'x', 'x', split, language_code, text_sha256, row, row_sha256
              FROM generation_releaserow""",
     ],
 )
