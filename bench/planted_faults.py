@@ -3,6 +3,8 @@
     python -m bench.planted_faults --texts FILE...      JSONL with the keys lang and text, as many files as you like
     python -m bench.planted_faults                      20,000 texts from the sentences of the demo corpus
 
+Personal data is planted in bench/personal_data.py.
+
 Every text is imported clean, and then once with each fault. Prints recall by fault, precision by gate, near-duplicates
 by the Jaccard of their character 5-grams, and by language the clean texts turned away (--examples shows them).
 """

@@ -33,6 +33,22 @@ FOUND = [
     ("fi", "Versio 3.11.7 ja 10.0.0.1, klo 12:30:45", None, None),
     ("fi", "ISBN 978-3-16-148410-0, 12.11.2024, 2019–2023", None, None),
     ("fi", "käyttäjä @tori sanoi", None, None),
+    ("bn", "ফোন ০১৭১২-৩৪৫৬৭৮ নম্বরে", "phone", "০১৭১২-৩৪৫৬৭৮"),
+    ("th", "เลข ๑-๑๐๑๗-๐๐๒๓๐-๗๐-๘ ของ", "national_id", "๑-๑๐๑๗-๐๐๒๓๐-๗๐-๘"),
+    ("hi", "आधार २३४१ २३४१ २३४६ है", "national_id", "२३४१ २३४१ २३४६"),
+    ("ur", "نمبر ۴۲۲۰۱-۰۳۹۷۶۴۰-۸ ہے", "national_id", "۴۲۲۰۱-۰۳۹۷۶۴۰-۸"),
+    ("th", "ไอพี๘๑.๒๑๔.๑๐.๗ครับ", "ip", "๘๑.๒๑๔.๑๐.๗"),
+    ("sw", "simu 0066 81 234 5678 sasa", "phone", "0066 81 234 5678"),
+    ("tr", "Numara 1: 10000000146, 2: yok", "national_id", "10000000146"),
+    ("tr", "ayşe.yılmaz@posta.com.tr'ye", "email", "ayşe.yılmaz@posta.com.tr"),
+    ("fi", "tili FI21 1234 5600 0007 85 AVOIN", "account", "FI21 1234 5600 0007 85"),
+    ("fi", "IP 8.8.4.4 vastaa", "ip", "8.8.4.4"),
+    ("fi", "Python 3.11.7.2, kohta 4.2.11.3, versio 81.214.10.7", None, None),
+    ("fi", "icon@2x.png, git@github.com:a/b, apu@example.com", None, None),
+    ("fi", "dead::beef ja std::vector", None, None),
+    ("hi", "कुल 9 994 114 108 और 95.04201292", None, None),
+    ("th", "รหัส 8850474351236 และ https://x.org/?id=4111111111111111", None, None),
+    ("fi", "06-10-2022–08 08 2023", None, None),
 ]
 
 

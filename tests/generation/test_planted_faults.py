@@ -1,8 +1,11 @@
-"""20,000 texts from the demo corpus, half of them with a planted fault: what the gates and the near-duplicates find."""
+"""20,000 texts from the demo corpus, half of them with a planted fault: what the gates and the near-duplicates find.
+
+Personal data is planted and looked for by itself.
+"""
 
 import pytest
 
-from bench import planted_faults
+from bench import personal_data, planted_faults
 from bench.planting import FAULTS, recombine
 
 
@@ -25,3 +28,17 @@ def test_planted_faults_are_found_and_clean_texts_pass():
     assert merged <= 0.01 * below
     for lang, (clean, away) in planted_faults.wrongly_rejected(findings).items():
         assert away <= 0.02 * clean, lang
+
+
+def test_planted_personal_data_is_found_in_every_language_and_what_looks_like_it_is_left_alone():
+    demo = planted_faults.read_texts(sorted(planted_faults.DEMO.glob("*.jsonl")))
+
+    found = personal_data.measure(personal_data.plants(recombine(demo, 200, seed=1), seed=1))
+
+    for fault, lang in found.rows:
+        if fault in personal_data.LOOKALIKES:
+            continue
+        assert personal_data.share(found.right, found.rows, fault) >= 0.95, fault
+        assert personal_data.share(found.right, found.rows, fault, lang) >= 0.9, (fault, lang)
+    for kind in {kind for kind, _ in found.said}:
+        assert personal_data.share(found.said_rightly, found.said, kind) >= 0.95, kind
