@@ -4,34 +4,45 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+import zipfile
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
+from django.db import connection, models
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
-from annotation.formats import FORMATS, Row, formats_of
-from annotation.freezing import BATCH, OnProgress, ReleaseError, canonical, streamed
+from annotation.files import FLAG, JSON, NUMBER, TEXT, Columns, Row, Write, canonical
+from annotation.formats import FORMATS, PAIR, TAGS, Format, formats_of
+from annotation.freezing import BATCH, OnProgress, ReleaseError, streamed
 from generation.models import Release, ReleaseState
 from xinstruct_site.people.models import Event, EventKind
+
+MANIFEST = "manifest.json"
+FIRST = (*PAIR, "language")  # among a table's columns
+WRITE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
     """Where an export lies; `changed` is False where the same files were there already."""
 
-    data: Path
+    files: tuple[Path, ...]
     manifest: Path
     rows: int
+    drops: list[str]
     changed: bool
 
 
 def export_release(
-    release: Release, format: str, out: Path, *, tag: bool | None = None, on_progress: OnProgress | None = None
+    release: Release, format: str, out: Path, *, tag: str | None = None, on_progress: OnProgress | None = None
 ) -> Exported:
-    """Write one format of a ready release into a folder: NAME.FORMAT.jsonl, and manifest.json about all files there.
+    """Write one format of a ready release into a folder, a file for each split it has, and a manifest about all files.
 
     The bytes follow from the release, the format and `tag` alone (None is the format's own habit).
 
@@ -40,6 +51,44 @@ def export_release(
             another release.
         OSError: the folder cannot be written.
     """
+    how = _demanded(release, format, tag)
+    tag = tag or how.tag or TAGS[0]
+    out.mkdir(parents=True, exist_ok=True)
+    files = _files_of(out / MANIFEST, release)
+    columns = columns_of(release) if how.file.is_table else {}
+    written, drops = _write(release, how, format, tag, columns, out, on_progress)
+    for file in written:
+        files[file.path.name] = {
+            "format": format,
+            "tag": tag,
+            "split": file.split,
+            "rows": file.rows,
+            "bytes": file.bytes,
+            "sha256": file.sha256,
+            "drops": drops,
+            "columns": columns,
+        }
+    about = {
+        "release": release.name,
+        "id": release.public_id,
+        "sha256": release.sha256,
+        "created": release.ready_at.isoformat() if release.ready_at else None,
+        "rows": sum(release.counts.values()),
+        "counts": release.counts,
+        "query": release.query,
+        "versions": release.versions,
+        "files": dict(sorted(files.items())),
+    }
+    with _replacing(out / MANIFEST) as manifest:
+        manifest.stream.write(json.dumps(about, ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n")
+    rows = sum(file.rows for file in written)
+    changed = any(file.changed for file in (*written, manifest))
+    if changed:
+        Event.record(EventKind.RELEASE_EXPORTED, release, format=format, rows=rows)
+    return Exported(tuple(file.path for file in written), manifest.path, rows, drops, changed)
+
+
+def _demanded(release: Release, format: str, tag: str | None) -> Format:
     if format not in FORMATS:
         raise ReleaseError(
             _("There is no format “%(format)s”; there are: %(known)s.")
@@ -50,70 +99,94 @@ def export_release(
             _("The release “%(name)s” cannot be exported: it is %(state)s.")
             % {"name": release.name, "state": release.get_state_display()}
         )
-    if release.holds_ratings:
-        raise ReleaseError(_("“%(name)s” holds ratings, and these formats hold pairs.") % {"name": release.name})
-    if FORMATS[format].of_preferences != release.holds_preferences:
-        fitting = ", ".join(formats_of(preferences=release.holds_preferences))
+    fitting = formats_of(release)
+    if format not in fitting:
         raise ReleaseError(
             _("“%(format)s” does not fit what “%(name)s” holds; these do: %(fitting)s.")
-            % {"format": format, "name": release.name, "fitting": fitting}
+            % {"format": format, "name": release.name, "fitting": ", ".join(fitting)}
         )
-    tag = FORMATS[format].is_tagged if tag is None else tag
-    out.mkdir(parents=True, exist_ok=True)
-    data, manifest = out / f"{release.name}.{format}.jsonl", out / "manifest.json"
-    files = _files_of(manifest, release)
-    licences: set[str] = set()
-    hasher, size, rows = hashlib.sha256(), 0, 0
-    with _replacing(data) as (file, was_changed), contextlib.closing(_verified_rows(release)) as frozen:
-        for row in frozen:
-            line = json.dumps(FORMATS[format].render(row, tag=tag), ensure_ascii=False).encode() + b"\n"
-            file.write(line)
-            hasher.update(line)
-            licences.add(row["licence"])
-            size, rows = size + len(line), rows + 1
-            if on_progress and rows % BATCH == 0:
-                on_progress(rows, sum(release.counts.values()))
-    data_changed = was_changed()
-    files[data.name] = {
-        "format": format,
-        "tag": "language" if tag else "none",
-        "rows": rows,
-        "bytes": size,
-        "sha256": hasher.hexdigest(),
-    }
-    about = {
-        "release": release.name,
-        "id": release.public_id,
-        "sha256": release.sha256,
-        "created": release.ready_at.isoformat() if release.ready_at else None,
-        "rows": rows,
-        "counts": release.counts,
-        "licences": sorted(licences),
-        "query": release.query,
-        "versions": release.versions,
-        "files": dict(sorted(files.items())),
-    }
-    with _replacing(manifest) as (file, was_changed):
-        file.write(json.dumps(about, ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n")
-    changed = was_changed() or data_changed
-    if changed:
-        Event.record(EventKind.RELEASE_EXPORTED, release, format=format, rows=rows)
-    return Exported(data, manifest, rows, changed)
+    how = FORMATS[format]
+    if tag and how.tag is None:
+        raise ReleaseError(_("“%(format)s” asks in words of its own and takes no tag.") % {"format": format})
+    return how
 
 
-def _verified_rows(release: Release) -> Generator[Row, None, None]:
-    """The frozen rows in order, checked against their hashes and the release's."""
+def _write(
+    release: Release,
+    how: Format,
+    format: str,
+    tag: str,
+    columns: Columns,
+    out: Path,
+    on_progress: OnProgress | None,
+) -> tuple[list["Replacement"], list[str]]:
+    """Write the files of one format; which columns of the release they drop."""
+    done, total, has_splits = 0, sum(release.counts.values()), len(release.splits) > 1
+    open_files: dict[tuple[str, str], tuple[Replacement, Write]] = {}
+    with contextlib.ExitStack() as stack, contextlib.closing(verified_rows(release)) as frozen:
+        for row, split in frozen:
+            key = (row["language"] if how.per_language else "", split if has_splits else "")
+            if key not in open_files:
+                file = stack.enter_context(_replacing(out / _name(release, format, *key), key[1]))
+                open_files[key] = file, stack.enter_context(how.file.write(file.stream, columns))
+            file, write = open_files[key]
+            for rendered in how.render(row, tag):
+                write(rendered)
+                file.rows += 1
+            done += 1
+            if on_progress and done % BATCH == 0:
+                on_progress(done, total)
+        if not any(file.rows for file, _write in open_files.values()):
+            raise ReleaseError(_("“%(name)s” has no row for “%(format)s”.") % {"name": release.name, "format": format})
+    return [file for file, _write in open_files.values()], how.dropped(sorted(row))
+
+
+def _name(release: Release, format: str, language: str, split: str) -> str:
+    """Such as spring.alpaca.train.jsonl, spring.parquet; per language, as those of X-Instruction are: fi.json."""
+    suffix = FORMATS[format].file.suffix
+    parts = (language,) if language else (release.name, format if format != suffix else "")
+    return ".".join(part for part in (*parts, split, suffix) if part)
+
+
+def columns_of(release: Release) -> dict[str, str]:
+    """What the columns of a release's rows hold, those first that people look for."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT key, count(*), array_agg(DISTINCT jsonb_typeof(value)),
+                   bool_and(jsonb_typeof(value) = 'number' AND value::text ~ '^-?[0-9]{1,18}$')
+              FROM generation_releaserow, jsonb_each(row) WHERE release_id = %s GROUP BY key
+            """,
+            [release.pk],
+        )
+        found = cursor.fetchall()
+    total, simple = sum(release.counts.values()), {"string": TEXT, "boolean": FLAG}
+    holds = {}
+    for key, count, types, is_whole_number in found:
+        is_plain = count == total and len(types) == 1
+        holds[key] = NUMBER if is_plain and is_whole_number else simple.get(types[0], JSON) if is_plain else JSON
+    return {key: holds[key] for key in (*FIRST, *sorted(holds.keys() - set(FIRST))) if key in holds}
+
+
+def verified_rows(release: Release) -> Generator[tuple[Row, str], None, None]:
+    """The frozen rows in order with their splits, checked against their hashes and the release's.
+
+    Raises:
+        ReleaseError: they are not what was released.
+    """
     digest = hashlib.sha256()
-    with streamed(release.rows.order_by("position")) as rows:
-        for frozen in rows:
-            line = canonical(frozen.row)
-            if hashlib.sha256(line).hexdigest() != frozen.row_sha256:
+    # As text: the driver would make each row with the slower parser of the standard library.
+    frozen = release.rows.order_by("position").annotate(said=Cast("row", models.TextField()))
+    with streamed(frozen.values_list("position", "said", "row_sha256", "split")) as rows:
+        for position, said, sha256, split in rows:
+            row = orjson.loads(said)
+            line = canonical(row)
+            if hashlib.sha256(line).hexdigest() != sha256:
                 raise ReleaseError(
-                    _("Row %(row)d of “%(name)s” is not what was released.")
-                    % {"row": frozen.position, "name": release.name}
+                    _("Row %(row)d of “%(name)s” is not what was released.") % {"row": position, "name": release.name}
                 )
             digest.update(line + b"\n")
-            yield frozen.row
+            yield row, split
     if digest.hexdigest() != release.sha256:
         raise ReleaseError(_("The rows of “%(name)s” do not match its hash.") % {"name": release.name})
 
@@ -136,34 +209,54 @@ def _files_of(manifest: Path, release: Release) -> dict[str, Any]:
     return {name: about for name, about in files.items() if (manifest.parent / Path(name).name).is_file()}
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], bool]]]:
-    """A file to write that takes its name only when it is whole and on the disk; the same bytes leave the old one be.
+def zipped(exported: Exported, name: str) -> Path:
+    """The files of one format and the manifest as one, for a browser to take."""
+    with _replacing(exported.manifest.parent / name) as archive, zipfile.ZipFile(archive.stream, "w") as packed:
+        for path in (*exported.files, exported.manifest):
+            about = zipfile.ZipInfo(path.name)  # with a date of its own, which is always the same
+            about.external_attr = 0o644 << 16
+            with path.open("rb") as file, packed.open(about, "w", force_zip64=True) as member:
+                shutil.copyfileobj(file, member, WRITE_BYTES)
+    return exported.manifest.parent / name
 
-    Gives the file and, for after the block, a function that says whether the named file changed.
-    """
-    changed = False
+
+@dataclass(slots=True)
+class Replacement:
+    """A file that is being written. How large it is, its hash, and whether it changed are known when it is whole."""
+
+    path: Path
+    stream: BinaryIO
+    split: str = ""
+    rows: int = 0
+    bytes: int = 0
+    sha256: str = ""
+    changed: bool = False
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, split: str = "") -> Iterator[Replacement]:
+    """A file to write that takes its name only when it is whole and on the disk. The same bytes leave the old be."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     part = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file, lambda: changed
-            file.flush()
-            os.fsync(file.fileno())
-        if not _same_bytes(part, path):
+        with os.fdopen(handle, "wb", buffering=WRITE_BYTES) as stream:
+            file = Replacement(path, stream, split)
+            yield file
+            stream.flush()
+            os.fsync(stream.fileno())
+        file.bytes, file.sha256 = part.stat().st_size, sha256_of(part)
+        if not path.is_file() or sha256_of(path) != file.sha256:
             part.chmod(0o644 & ~_umask())
             part.replace(path)
             _fsync_folder(path.parent)
-            changed = True
+            file.changed = True
     finally:
         part.unlink(missing_ok=True)
 
 
-def _same_bytes(one: Path, other: Path) -> bool:
-    if not other.is_file() or one.stat().st_size != other.stat().st_size:
-        return False
-    with open(one, "rb") as a, open(other, "rb") as b:
-        return hashlib.file_digest(a, "sha256").digest() == hashlib.file_digest(b, "sha256").digest()
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:

@@ -6,7 +6,6 @@ nothing personal: no names, no ids of people, and ratings in an order that tells
 
 import contextlib
 import hashlib
-import json
 import logging
 import re
 from collections import Counter
@@ -23,7 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.agreement import trimmed
-from annotation.formats import Row
+from annotation.files import Row, canonical
 from annotation.models import Pair, Review
 from annotation.preferences import rejected_for
 from generation import personal_data
@@ -255,11 +254,6 @@ def _row(pair: Pair, reviews: list[Review]) -> Row:
 
 def _words(said: Candidate | Pair) -> tuple[str, str]:
     return trimmed(said.instruction), trimmed(said.input)
-
-
-def canonical(row: Row) -> bytes:
-    """The one way to write a row: what is hashed, whatever order the database keeps keys in."""
-    return json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 @dataclass(slots=True)

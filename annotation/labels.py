@@ -13,7 +13,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.freezing import NAME, NameTaken, NothingToRelease, ReleaseError, canonical
+from annotation.files import canonical
+from annotation.freezing import NAME, NameTaken, NothingToRelease, ReleaseError
 from annotation.models import Decision, Item, ItemKind, ItemState, Pair, Review
 from generation import personal_data
 from generation.models import GOLD, Candidate, Release, ReleaseRow, ReleaseState

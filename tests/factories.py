@@ -3,12 +3,29 @@
 import hashlib
 import itertools
 import uuid
+from collections import Counter
 from typing import Any
 
+from django.utils import timezone
+
 from annotation import queues
+from annotation.files import canonical
 from annotation.models import Decision, Item
 from annotation.reviewing import Submission
-from generation.models import Candidate, CandidateState, Import, ModelVersion, Round, Run, Selection, Task, Text
+from generation.models import (
+    Candidate,
+    CandidateState,
+    Import,
+    ModelVersion,
+    Release,
+    ReleaseRow,
+    ReleaseState,
+    Round,
+    Run,
+    Selection,
+    Task,
+    Text,
+)
 from xinstruct_site.people.languages import FIRST_TEN, add_language
 from xinstruct_site.people.models import Acceptance, ContributorAgreement, Language, Membership, Role, User
 
@@ -108,6 +125,45 @@ def make_items(language: Language, count: int = 1, *, texts: list[Text] | None =
     )
     queues.open_items(round_)
     return list(round_.items.order_by("slots__order").distinct())
+
+
+def make_release(*rows: dict[str, Any], name: str = "spring", splits: tuple[str, ...] = (), **fields: Any) -> Release:
+    """A ready release of these rows, each in its split; in training, where none are named."""
+    release = Release.objects.create(name=name)
+    digest, counts = hashlib.sha256(), Counter(row["language"] for row in rows)
+    parts: dict[str, dict[str, int]] = {}
+    for position, row in enumerate(rows):
+        line, split = canonical(row), splits[position] if splits else "train"
+        digest.update(line + b"\n")
+        parts.setdefault(split, {}).setdefault(row["language"], 0)
+        parts[split][row["language"]] += 1
+        ReleaseRow.objects.create(
+            release=release, position=position, pair_public_id=row.get("pair", row["item"]),
+            item_public_id=row["item"], language_code=row["language"], text_sha256=row["text_sha256"],
+            split=split, row=row, row_sha256=hashlib.sha256(line).hexdigest(),
+        )  # fmt: skip
+    release.languages.set(make_language(code) for code in counts)
+    about = {"sha256": digest.hexdigest(), "counts": counts, "splits": parts, "ready_at": timezone.now(), **fields}
+    for field, value in about.items():
+        setattr(release, field, value)
+    release.state = ReleaseState.READY
+    release.save()
+    return release
+
+
+def released(language: str = "fi", **fields: Any) -> dict[str, Any]:
+    """A row as a release of pairs holds it."""
+    number = next(_numbers)
+    language_name = FIRST_TEN[language].name
+    sha256 = hashlib.sha256(f"{language}{number}".encode()).hexdigest()
+    rating = {"alignment": 4, "instruction": 4, "text": 5, "overall": 4}
+    return {
+        "instruction": f"Describe market day {number}.", "input": "", "response": f"Torilla myydään kalaa {number}.",
+        "language": language, "language_name": language_name, "licence": "CC0-1.0", "source": "tests", "url": "",
+        "title": "", "masked": False, "text_sha256": sha256, "pair": f"pair{number:08}", "item": f"item{number:08}",
+        "origin": "web", "policy_version": 1, "ratings": [rating, rating], "prompt_version": "base-1", "run": "run1",
+        "model": {"name": "starter", "revision": "1", "licence": "Apache-2.0"}, "edited": False, **fields,
+    }  # fmt: skip
 
 
 def accepting(instruction: str = "Describe a market day in the town.", **fields: Any) -> Submission:

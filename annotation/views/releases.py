@@ -113,7 +113,7 @@ def release(request: MaintainerRequest, public_id: str) -> HttpResponse:
         # As lists: a template would read a key called "items" where it should list them.
         "query": list(one.query.items()),
         "versions": list(one.versions.items()),
-        "formats": formats_of(preferences=one.holds_preferences),
+        "formats": formats_of(one),
         "is_going_on": one.state == ReleaseState.BUILDING,
     }
     template = "annotation/release.html#live" if request.htmx else "annotation/release.html"
@@ -136,7 +136,10 @@ def download_release(request: MaintainerRequest, public_id: str, format: str) ->
         exported = exports.export_release(one, format, export_folder(one))
     except freezing.ReleaseError as exc:
         return conflict(request, one, str(exc))
-    return attachment(exported.data, exported.data.name)
+    if len(exported.files) == 1:
+        return attachment(exported.files[0], exported.files[0].name)
+    archive = exports.zipped(exported, f"{one.name}.{format}.zip")
+    return attachment(archive, archive.name)
 
 
 @require_safe
@@ -145,7 +148,7 @@ def download_manifest(request: MaintainerRequest, public_id: str) -> HttpRespons
     """What is in the release and which file has which hash. Formats that were not asked for yet are rendered first."""
     one = get_release(request, public_id)
     try:
-        for format in formats_of(preferences=one.holds_preferences):
+        for format in formats_of(one):
             exported = exports.export_release(one, format, export_folder(one))
     except freezing.ReleaseError as exc:
         return conflict(request, one, str(exc))

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from annotation import exports, freezing, jobs, queues, reviewing
-from annotation.formats import formats_of
+from annotation.formats import FORMATS, PAIRS
 from annotation.freezing import NameTaken, NothingToRelease, ReleaseError
 from annotation.models import Item, Pair, PairState, Review
 from generation.models import Release, ReleaseRow, ReleaseState
@@ -19,6 +19,8 @@ from xinstruct_site.people.models import Event, EventKind
 
 pytestmark = pytest.mark.django_db
 
+OF_PAIRS = [name for name, format in FORMATS.items() if PAIRS in format.kinds]
+IN_LINES = [name for name in OF_PAIRS if FORMATS[name].file.suffix == "jsonl"]
 LINES = "first line\u2028second\r\nthird \U0001f33e \u0646\u06cc\u0645\u200c\u0641\u0627\u0635\u0644\u0647"
 
 
@@ -295,14 +297,14 @@ def test_account_that_made_a_release_can_be_deleted(pairs, finnish, maintainer):
 # Files
 
 
-@pytest.mark.parametrize("format", formats_of(preferences=False))
+@pytest.mark.parametrize("format", IN_LINES)
 def test_export_is_utf8_jsonl_with_a_manifest_and_the_same_every_time(format, release, tmp_path):
     one = exports.export_release(release, format, tmp_path / "one")
     before = files_in(tmp_path / "one")
     again = exports.export_release(release, format, tmp_path / "one")
     exports.export_release(release, format, tmp_path / "other")
     manifest = json.loads(one.manifest.read_bytes())
-    data = one.data.read_bytes()
+    data = one.files[0].read_bytes()
 
     assert (one.changed, again.changed) == (True, False)
     assert files_in(tmp_path / "one") == before
@@ -312,10 +314,9 @@ def test_export_is_utf8_jsonl_with_a_manifest_and_the_same_every_time(format, re
     assert list(before) == ["manifest.json", f"spring.{format}.jsonl"]
     assert "\u0646\u06cc\u0645\u200c".encode() in data
     assert data.count(b"\n") == data.endswith(b"\n") + 2 == 3
-    assert manifest["files"][one.data.name]["sha256"] == hashlib.sha256(data).hexdigest()
+    assert manifest["files"][one.files[0].name]["sha256"] == hashlib.sha256(data).hexdigest()
     assert manifest["sha256"] == release.sha256
     assert manifest["counts"] == {"fi": 2, "sw": 1}
-    assert manifest["licences"] == ["CC-BY-4.0", "CC0-1.0"]
     assert manifest["created"] == release.ready_at.isoformat()
     assert manifest["query"]["languages"] == ["fi", "sw"]
     assert manifest["versions"]["prompts"] == ["base-1"]
@@ -324,7 +325,7 @@ def test_export_is_utf8_jsonl_with_a_manifest_and_the_same_every_time(format, re
 
 def last_row(release, format, folder, tag=None):
     done = exports.export_release(release, format, folder, tag=tag)
-    return json.loads(done.data.read_bytes().split(b"\n")[-2])
+    return json.loads(done.files[0].read_bytes().split(b"\n")[-2])
 
 
 def test_alpaca_leaves_the_pairs_words_alone_unless_asked(release, tmp_path):
@@ -332,10 +333,17 @@ def test_alpaca_leaves_the_pairs_words_alone_unless_asked(release, tmp_path):
 
     assert last_row(release, "alpaca", tmp_path) == plain
     tagged = plain | {"instruction": "Say what follows. Answer in Swahili."}
-    assert last_row(release, "alpaca", tmp_path, tag=True) == tagged
+    assert last_row(release, "alpaca", tmp_path, tag="language") == tagged
 
 
-@pytest.mark.parametrize(("tag", "ending"), [(None, " Answer in Swahili."), (True, " Answer in Swahili."), (False, "")])
+@pytest.mark.parametrize(
+    ("tag", "ending"),
+    [
+        (None, " Answer in Swahili."),
+        ("assistant", " Answer in Swahili and the style of an AI assistant."),
+        ("none", ""),
+    ],
+)
 def test_messages_and_prompts_name_the_language_unless_asked_not_to(tag, ending, release, tmp_path):
     assert last_row(release, "messages", tmp_path, tag)["messages"] == [
         {"role": "user", "content": f"Say what follows.{ending}\n\nA list."},
@@ -346,31 +354,11 @@ def test_messages_and_prompts_name_the_language_unless_asked_not_to(tag, ending,
     assert f"### Instruction:\nSay what follows.{ending}\n\n### Input:\nA list.\n\n### Response:\n" in row["prompt"]
 
 
-@pytest.mark.parametrize("format", formats_of(preferences=False))
-def test_datasets_and_trl_read_each_format_as_it_stands(format, release, tmp_path):
-    from datasets import load_dataset
-    from trl import is_conversational
-
-    done = exports.export_release(release, format, tmp_path / "out")
-    loaded = load_dataset("json", data_files=str(done.data), split="train", cache_dir=str(tmp_path / "cache"))
-    columns = {
-        "alpaca": {"instruction", "input", "output"},
-        "messages": {"messages"},
-        "prompt-completion": {"prompt", "completion"},
-    }
-
-    assert loaded.num_rows == 3
-    assert set(loaded.column_names) == columns[format]
-    assert is_conversational(loaded[0]) == (format == "messages")
-    values = json.dumps(loaded[2], ensure_ascii=False)
-    assert json.dumps(LINES, ensure_ascii=False)[1:-1] in values
-
-
 def test_formats_of_one_release_share_a_folder_and_another_release_does_not(release, finnish, tmp_path):
-    for format in formats_of(preferences=False):
-        exports.export_release(release, format, tmp_path)
+    files = [file.name for format in OF_PAIRS for file in exports.export_release(release, format, tmp_path).files]
     manifest = json.loads((tmp_path / "manifest.json").read_bytes())
-    assert list(manifest["files"]) == [f"spring.{format}.jsonl" for format in sorted(formats_of(preferences=False))]
+    assert list(manifest["files"]) == sorted(files)
+    assert {"spring.parquet", "fi.json", "sw.json"} < set(files)
 
     other = freezing.build_release("summer", [finnish])
     before = files_in(tmp_path)
@@ -425,7 +413,7 @@ def test_commands_build_and_export_and_say_when_nothing_changed(pairs, tmp_path)
         (("build_release", "x", "--language", "xx"), "no language 'xx'"),
         (("build_release", "x", "--language", "fi"), "no accepted pairs in Finnish"),
         (("export_release", "x", "--format", "alpaca", "--out", "nowhere"), "no release 'x'"),
-        (("export_release", "x", "--format", "word", "--out", "nowhere"), "'alpaca', 'messages', 'prompt-completion'"),
+        (("export_release", "x", "--format", "word", "--out", "nowhere"), "'alpaca', 'sharegpt', 'messages'"),
         (("select", "--language", "fi", "--count", "0"), "from 1 up"),
         (("select", "--language", "fi", "--count", "3"), "Draft and score first"),
     ],

@@ -45,7 +45,7 @@ def test_ratings_hold_what_people_said_of_good_and_bad_and_not_who(decided, finn
     assert labels.build("said", [finnish]) == release
     with pytest.raises(freezing.NameTaken):
         labels.build("said", [finnish], gold=3)
-    with pytest.raises(freezing.ReleaseError, match="holds ratings"):
+    with pytest.raises(freezing.ReleaseError, match="these do: rows, parquet, csv, kto, evaluator-sft"):
         exports.export_release(release, "alpaca", None)
 
 

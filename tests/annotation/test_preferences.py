@@ -77,9 +77,9 @@ def test_preferences_are_written_as_dpo_trainers_read_them_and_in_no_form_of_pai
         "chosen": "Describe a market day in Tampere.",
         "rejected": "Describe a market day.",
     }
-    with pytest.raises(freezing.ReleaseError, match="these do: preference"):
+    with pytest.raises(freezing.ReleaseError, match="these do: rows, parquet, csv, preference"):
         exports.export_release(Release.objects.get(name="wanted"), "alpaca", tmp_path)
-    with pytest.raises(freezing.ReleaseError, match="these do: alpaca"):
+    with pytest.raises(freezing.ReleaseError, match="these do: rows, parquet, csv, alpaca"):
         exports.export_release(pairs, "preference", tmp_path)
 
 

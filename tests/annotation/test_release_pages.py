@@ -209,7 +209,11 @@ def test_the_manifest_names_every_file_and_its_hash(client, built):
 
     assert response.headers["Content-Disposition"] == 'attachment; filename="fi-1.manifest.json"'
     assert manifest["sha256"] == built.sha256
-    assert set(manifest["files"]) == {"fi-1.alpaca.jsonl", "fi-1.messages.jsonl", "fi-1.prompt-completion.jsonl"}
+    assert set(manifest["files"]) == {
+        *(f"fi-1.{format}.jsonl" for format in ("rows", "alpaca", "sharegpt", "messages", "prompt-completion")),
+        *(f"fi-1.{format}.jsonl" for format in ("aya", "generator-sft")),
+        *("fi-1.csv", "fi-1.parquet", "fi.json"),
+    }
 
 
 def test_only_formats_of_the_table_can_be_asked_for(client, built, settings):

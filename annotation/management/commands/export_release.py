@@ -9,7 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from annotation import exports, freezing
-from annotation.formats import FORMATS
+from annotation.formats import FORMATS, TAGS
 from generation.models import Release
 
 
@@ -25,10 +25,10 @@ class Command(BaseCommand):
         parser.add_argument("--out", required=True, type=Path, metavar="DIR")
         parser.add_argument(
             "--tag",
-            choices=["none", "language"],
+            choices=TAGS,
             help=(
-                "language adds 'Answer in LANGUAGE.' to each instruction, for training a model that answers in several "
-                "languages (default: language, but none for alpaca)"
+                "what is added to each instruction: nothing, 'Answer in LANGUAGE.', or that and the style of an AI "
+                "assistant (default: language where trainers read the file as it stands, else none)"
             ),
         )
 
@@ -37,7 +37,6 @@ class Command(BaseCommand):
         if release is None:
             known = ", ".join(Release.objects.values_list("name", flat=True)[:10]) or "none yet"
             raise CommandError(f"There is no release '{options['name']}' ({known}).")
-        tag = None if options["tag"] is None else options["tag"] == "language"
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(f"writing {release.name}", total=None)
             try:
@@ -45,16 +44,18 @@ class Command(BaseCommand):
                     release,
                     options["format"],
                     options["out"],
-                    tag=tag,
+                    tag=options["tag"],
                     on_progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )
             except freezing.ReleaseError as exc:
                 raise CommandError(str(exc)) from exc
             except OSError as exc:
                 raise CommandError(f"Cannot write to {options['out']}: {exc.strerror or exc}") from exc
-        table = Table("file", "rows", "bytes")
-        table.add_row(str(done.data), f"{done.rows:,}", f"{done.data.stat().st_size:,}")
-        table.add_row(str(done.manifest), "", f"{done.manifest.stat().st_size:,}")
+        table = Table("file", "bytes")
+        for path in (*done.files, done.manifest):
+            table.add_row(str(path), f"{path.stat().st_size:,}")
         console = Console(file=self.stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
-        console.print("Written" if done.changed else "The same files were there already; nothing changed")
+        said = f"Written: {done.rows:,} rows" if done.changed else "The same files were there already; nothing changed"
+        console.print(said)
         console.print(table)
+        console.print(f"Not in this format: {', '.join(done.drops)}." if done.drops else "Nothing is left out.")
