@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.views import fast, guidelines, home, items, languages, mine, practice, releases, review
+from annotation.views import duels, fast, guidelines, home, items, languages, mine, practice, releases, review
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -34,6 +34,10 @@ urlpatterns = [
     path("review/<slug:code>/<slug:public_id>/similar/", review.similar_accepted, name="similar_accepted"),
     path("review/<slug:code>/<slug:public_id>/autosave", review.autosave, name="autosave"),
     path("review/<slug:code>/<slug:public_id>/skip", review.skip, name="skip"),
+    path("duels/<slug:code>/", duels.duel, name="duel"),
+    path("duels/<slug:code>/<slug:public_id>/", duels.vote, name="vote"),
+    path("duels/<slug:code>/<slug:public_id>/skip", duels.skip, name="skip_vote"),
+    path("duels/<slug:code>/<slug:public_id>/undo", duels.undo, name="undo_vote"),
     path("releases/", releases.releases, name="releases"),
     path("releases/<slug:public_id>/", releases.release, name="release"),
     path("releases/<slug:public_id>/manifest.json", releases.download_manifest, name="download_manifest"),

@@ -57,6 +57,12 @@ class Reason(models.TextChoices):
     NO_RESPONSE = "no_response", _("no response")
     NO_LANGUAGE = "no_language", _("no language on the row or in the call")
     UNKNOWN_LANGUAGE = "unknown_language", _("a language that this installation does not have")
+    # questions and answers
+    NO_ID = "no_id", _("no id")
+    ID_TAKEN = "id_taken", _("another question of the set has this id")
+    NO_ANSWER = "no_answer", _("no answer")
+    UNKNOWN_QUESTION = "unknown_question", _("the set has no question with this id in this language")
+    ANSWER_STANDS = "answer_stands", _("another answer of this model to this question stands")
 
 
 class Rejected(Exception):

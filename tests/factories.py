@@ -8,15 +8,18 @@ from typing import Any
 
 from django.utils import timezone
 
-from annotation import queues
+from annotation import duels, queues
 from annotation.files import canonical
-from annotation.models import Decision, Item
+from annotation.models import Decision, Duel, Item
 from annotation.reviewing import Submission
 from generation.models import (
+    Answer,
     Candidate,
     CandidateState,
     Import,
     ModelVersion,
+    Question,
+    QuestionSet,
     Release,
     ReleaseRow,
     ReleaseState,
@@ -164,6 +167,37 @@ def released(language: str = "fi", **fields: Any) -> dict[str, Any]:
         "origin": "web", "policy_version": 1, "ratings": [rating, rating], "prompt_version": "base-1", "run": "run1",
         "model": {"name": "starter", "revision": "1", "licence": "Apache-2.0"}, "edited": False, **fields,
     }  # fmt: skip
+
+
+def make_questions(language: Language, count: int = 1, *, name: str = "arena", **fields: Any) -> list[Question]:
+    question_set, _ = QuestionSet.objects.get_or_create(name=name)
+    start = question_set.questions.count()
+    return [
+        Question.objects.create(
+            **{
+                "question_set": question_set, "language": language, "key": str(number), "written_in": "en",
+                "instruction": f"What is sold on market day {number}?", "licence_id": "CC0-1.0", **fields,
+            }
+        )
+        for number in range(start, start + count)
+    ]  # fmt: skip
+
+
+def make_answers(questions: list[Question], name: str, **fields: Any) -> ModelVersion:
+    """A model version that answers, its words told apart by the last letter of its name."""
+    version = make_model_version(task=Task.ANSWER, name=name, **fields)
+    Answer.objects.bulk_create(
+        Answer(question=question, model_version=version, body=f"Vastaus {question.key} {name[-1:]}.")
+        for question in questions
+    )
+    return version
+
+
+def make_duel(language: Language, count: int = 1, *, overlap: int = 2, **fields: Any) -> Duel:
+    """A duel of SecretBase and SecretRival over that many questions."""
+    questions = make_questions(language, count, **fields)
+    base, rival = make_answers(questions, "SecretBase-x"), make_answers(questions, "SecretRival-y")
+    return duels.open_duel(questions[0].question_set, language, base, rival, overlap=overlap)
 
 
 def accepting(instruction: str = "Describe a market day in the town.", **fields: Any) -> Submission:

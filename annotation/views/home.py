@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from annotation import queues
+from annotation import duels, queues
 from annotation.models import Slot
 from annotation.overview import pipelines
 from generation.queueing import live_workers
@@ -19,10 +19,16 @@ def home(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, User):
         return TemplateResponse(request, "annotation/welcome.html")
     own = waiting_for(user)
+    to_compare = duels.waiting(user, [language for language, _waiting in own])
     context: dict[str, object] = {
         "notices": list(guidelines.unseen(user, [language for language, _waiting in own]).values()),
         "cards": [
-            {"language": language, "progress": queues.progress(user, language), "waiting": waiting}
+            {
+                "language": language,
+                "progress": queues.progress(user, language),
+                "waiting": waiting,
+                "to_compare": to_compare.get(language.pk, 0),
+            }
             for language, waiting in own
         ],
     }

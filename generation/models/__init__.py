@@ -5,7 +5,8 @@ Rows below know nothing of people's work: a release keeps item and pair ids as p
 
 from generation.models.finetunes import FineTuneLog, FineTuneRun, FineTuneRunQuerySet, Method
 from generation.models.keys import EMBEDDING_DIMENSIONS, public_id_field
-from generation.models.model_versions import ModelVersion, ModelVersionQuerySet, Task
+from generation.models.model_versions import IMPORTED, ModelVersion, ModelVersionQuerySet, Task
+from generation.models.questions import Answer, Evaluation, Question, QuestionSet
 from generation.models.releases import (
     GOLD,
     PREFERENCES,
@@ -38,12 +39,15 @@ __all__ = [
     "ARRIVALS",
     "EMBEDDING_DIMENSIONS",
     "GOLD",
+    "IMPORTED",
     "PREFERENCES",
+    "Answer",
     "Band",
     "Candidate",
     "CandidateQuerySet",
     "CandidateState",
     "DeadLetter",
+    "Evaluation",
     "FineTuneLog",
     "FineTuneRun",
     "FineTuneRunQuerySet",
@@ -60,6 +64,8 @@ __all__ = [
     "ModelVersionQuerySet",
     "NearDuplicate",
     "PassedOver",
+    "Question",
+    "QuestionSet",
     "Release",
     "ReleaseQuerySet",
     "ReleaseRow",

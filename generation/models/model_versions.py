@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from generation.models.keys import public_id_field
 from xinstruct_site.people.models import Language
 
+IMPORTED = "imported"  # in place of a backend: only its answers are here, so it can be compared and not asked
+
 
 class Task(models.TextChoices):
     DRAFT = "draft", _("draft")  # text → instruction
@@ -24,6 +26,10 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         return self.filter(Q(fine_tune_run=None) | Q(fine_tune_run__in=FineTuneRun.objects.within(languages))).order_by(
             "-is_starter", "-pk"
         )
+
+    def runnable(self) -> Self:
+        """Those that can be asked and trained on."""
+        return self.exclude(backend=IMPORTED)
 
 
 class ModelVersion(models.Model):

@@ -367,6 +367,10 @@ class EventKind(models.TextChoices):
     FINETUNE_FINISHED = "finetune_finished"
     FINETUNE_FAILED = "finetune_failed"
     FINETUNE_CANCELLED = "finetune_cancelled"
+    DUEL_OPENED = "duel_opened"
+    DUEL_CLOSED = "duel_closed"
+    VOTE_GIVEN = "vote_given"
+    VOTE_TAKEN_BACK = "vote_taken_back"
 
 
 class Event(models.Model):

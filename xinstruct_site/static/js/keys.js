@@ -20,6 +20,11 @@ const KEYS = [
   { word: "good", show: "G", key: "g", code: "KeyG", act: press },
   { word: "bad", show: "B", key: "b", code: "KeyB", act: () => find("button[data-reason]")?.focus() },
   { word: "reason", show: "1–6", key: /^[1-6]$/, code: /^(?:Digit|Numpad)([1-6])$/, here: "button[data-reason]", act: because },
+  { word: "a_better", show: "1", key: "1", code: /^(?:Digit|Numpad)(1)$/, act: press },
+  { word: "b_better", show: "2", key: "2", code: /^(?:Digit|Numpad)(2)$/, act: press },
+  { word: "both_good", show: "3", key: "3", code: /^(?:Digit|Numpad)(3)$/, act: press },
+  { word: "both_bad", show: "4", key: "4", code: /^(?:Digit|Numpad)(4)$/, act: press },
+  { word: "why", show: "W", key: "w", code: "KeyW", here: "#rationale", act: () => find("#rationale")?.focus() },
   { word: "leave", show: "Esc", key: "Escape", always: true, here: "body", act: () => document.activeElement?.blur() },
   { word: "help", show: "?", key: "?", here: "#keys", act: showKeys },
 ];
