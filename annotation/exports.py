@@ -68,6 +68,7 @@ def export_release(
             "drops": drops,
             "columns": columns,
         }
+    previous = release.previous
     about = {
         "release": release.name,
         "id": release.public_id,
@@ -75,6 +76,11 @@ def export_release(
         "created": release.ready_at.isoformat() if release.ready_at else None,
         "rows": sum(release.counts.values()),
         "counts": release.counts,
+        "version": release.version,
+        "previous": previous and {"release": previous.name, "version": previous.version, "sha256": previous.sha256},
+        "licence": release.licence,
+        "changelog": release.changelog,
+        "splits": release.splits,
         "query": release.query,
         "versions": release.versions,
         "files": dict(sorted(files.items())),
@@ -121,7 +127,7 @@ def _write(
     on_progress: OnProgress | None,
 ) -> tuple[list["Replacement"], list[str]]:
     """Write the files of one format; which columns of the release they drop."""
-    done, total, has_splits = 0, sum(release.counts.values()), len(release.splits) > 1
+    done, total, has_splits = 0, sum(release.counts.values()), sum(map(bool, release.splits.values())) > 1
     open_files: dict[tuple[str, str], tuple[Replacement, Write]] = {}
     with contextlib.ExitStack() as stack, contextlib.closing(verified_rows(release)) as frozen:
         for row, split in frozen:
