@@ -73,19 +73,19 @@ def history(user: User, item: Item) -> History:
         is_lead=is_lead,
         is_waiting=is_waiting,
         drafts=item.candidates(),
-        said=[_said(review, item, user) for review in reviews.select_related("reviewer", "candidate", "relabel")],
+        said=[said(review, item, user) for review in reviews.select_related("reviewer", "candidate", "relabel")],
         outcomes=_outcomes(item) if sees_all else [],
         events=_events(item, None if sees_all else user),
         elsewhere=_elsewhere(user, item) if sees_all else [],
     )
 
 
-def _said(review: Review, item: Item, user: User) -> Said:
+def said(review: Review, item: Item, user: User | None = None) -> Said:
     draft = review.candidate.instruction if review.candidate else ""
     labels = dict(Flag.choices)
     return Said(
         review=review,
-        is_own=review.reviewer_id == user.pk,
+        is_own=user is not None and review.reviewer_id == user.pk,
         instruction=word_diff(draft, review.instruction) if draft else [Piece("same", review.instruction)],
         response=_against_text(item, review.spans, review.response_edit),
         flags=[(str(labels.get(flag, flag)), note) for flag, note in review.flags.items()],

@@ -17,9 +17,9 @@ from django.utils.translation import gettext as _
 
 from annotation import queues, reading, tallies, trimming, verdicts
 from annotation.agreement import trimmed
-from annotation.models import Autosave, Decision, Flag, Item, ItemState, Review, Slot, SlotState
+from annotation.models import AuditVerdict, Autosave, Decision, Flag, Item, ItemState, Review, Slot, SlotState
 from annotation.relabelling import LONGEST_VARIETY
-from generation.models import Candidate, Release, ReleaseState
+from generation.models import Candidate
 from xinstruct_site.people import rows
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -65,6 +65,13 @@ class TooLate(ReviewError):
 
     def __init__(self) -> None:
         super().__init__(_("This item is part of a release, so its reviews stand."))
+
+
+class DecidedByLinguist(ReviewError):
+    """A linguist's word on what the review led to stands."""
+
+    def __init__(self) -> None:
+        super().__init__(_("A linguist has decided on this item, so its reviews stand."))
 
 
 class StaleAutosave(Exception):
@@ -134,7 +141,7 @@ def submit(user: User, item: Item, submission: Submission) -> Outcome:
 
 
 def _submit(user: User, item: Item, submission: Submission) -> Outcome:
-    item = _locked(item)
+    item = locked(item)
     known = reading.known(item, user, submission.id)
     if stored := next((review for review in known.reviews if review.pk == submission.id), None):
         if (stored.reviewer_id, stored.item_id) != (user.pk, item.pk):
@@ -205,7 +212,7 @@ def autosave(user: User, item: Item, *, version: int, data: dict[str, Any]) -> A
     """
     _refuse_unstorable(data)
     with transaction.atomic():
-        item = _locked(item)  # so that a submit is either over or yet to come
+        item = locked(item)  # so that a submit is either over or yet to come
         if item.reviews.standing().filter(reviewer=user).exists():
             raise AlreadyReviewed
         saved, is_new = Autosave.objects.select_for_update().get_or_create(
@@ -231,11 +238,13 @@ def withdraw(user: User, review: Review) -> None:
     """
     with transaction.atomic():
         queues.one_claim_at_a_time(user)
-        item = _locked(review.item)
+        item = locked(review.item)
         if review.reviewer_id != user.pk:
             raise UnknownSubmission
-        if _is_released(item):
+        if verdicts.is_released(*item.pairs.values_list("public_id", flat=True)):
             raise TooLate
+        if _is_with_linguists(item):
+            raise DecidedByLinguist
         if not Review.objects.standing().filter(pk=review.pk).update(withdrawn_at=timezone.now()):
             return
         Event.record(EventKind.REVIEW_WITHDRAWN, item, actor=user, language=item.language, review=str(review.pk))
@@ -300,7 +309,7 @@ def _would_lose(unsent: Autosave, submission: Submission) -> bool:
     return any(unsent.data[name] and trimmed(unsent.data[name]) != trimmed(sent.get(name, "")) for name in texts)
 
 
-def _locked(item: Item) -> Item:
+def locked(item: Item) -> Item:
     """The item as it is now, its row locked until the transaction ends. Inserts that point at it need not wait."""
     locked = reading.locked_item(item)
     if locked is None:
@@ -310,10 +319,10 @@ def _locked(item: Item) -> Item:
     return locked
 
 
-def _is_released(item: Item) -> bool:
-    pairs = list(item.pairs.values_list("public_id", flat=True))
-    gone = [ReleaseState.FAILED, ReleaseState.WITHDRAWN]
-    return Release.objects.exclude(state__in=gone).filter(rows__pair_public_id__in=pairs).exists()
+def _is_with_linguists(item: Item) -> bool:
+    """Sent back, an item is the reviewers' again."""
+    audits = item.audits.standing().exclude(verdict=AuditVerdict.SEND_BACK)
+    return audits.exists() or item.adjudications.filter(withdrawn_at=None).exists()
 
 
 # The rules of a review

@@ -8,6 +8,7 @@ from django.utils import timezone
 from annotation import reading, relabelling, tallies
 from annotation.agreement import Ballot, Result, Verdict, Wording, verdict
 from annotation.models import Decision, Flag, Item, ItemState, Origin, Pair, PairState, Review, Slot, SlotState
+from generation.models import Release, ReleaseState
 from xinstruct_site.people import rows
 from xinstruct_site.people.models import Event, EventKind, User
 
@@ -57,19 +58,70 @@ def reopen(item: Item, *, actor: User | None = None) -> None:
     item.state = ItemState.OPEN
     relabelling.take_back(item, actor)
     if pair := item.pairs.current().first():
-        was = pair.state
-        pair.is_current, pair.state = False, PairState.WITHDRAWN
-        pair.save(update_fields=["is_current", "state"])
-        if was == PairState.ACCEPTED:
-            tallies.accepted(item.language_id, pair.created_at, -1)
+        pair.item = item
+        retire(pair)
+
+
+def change_state(pair: Pair, state: PairState, *, is_current: bool = True) -> None:
+    """Move a pair of a locked item to a state, and keep the count of accepted ones right."""
+    counted, counts = _counts(pair), state == PairState.ACCEPTED and is_current
+    pair.state, pair.is_current = state, is_current
+    pair.save(update_fields=["state", "is_current"])
+    if counts != counted:
+        tallies.accepted(pair.item.language_id, pair.created_at, +1 if counts else -1)
+
+
+def retire(pair: Pair) -> None:
+    """A pair of a locked item is no longer what the item came to."""
+    change_state(pair, PairState.WITHDRAWN, is_current=False)
+
+
+def put_in_place_of(pair: Pair | None, item: Item, wording: Wording, *, decided_by: list[str]) -> Pair:
+    """What a linguist wrote for a locked item: its current pair, accepted. The one before it is kept."""
+    if pair:
+        retire(pair)
+    made = Pair(
+        item=item,
+        state=PairState.ACCEPTED,
+        instruction=wording.instruction,
+        input=wording.input,
+        spans=_with_quotes(wording, item),
+        response_edit=wording.response_edit,
+        origin=_origin(wording),
+        variety=pair.variety if pair else item.text.variety,
+        candidate_id=pair.candidate_id if pair else None,
+        policy_version=item.policy_version,
+        decided_by=decided_by,
+    )
+    rows.insert(made)
+    tallies.accepted(item.language_id, made.created_at, +1)
+    return made
+
+
+def wording_of(said: Pair | Review) -> Wording:
+    spans = tuple((span["start"], span["end"]) for span in said.spans)
+    return Wording(said.instruction, said.input, said.response_edit, spans)
+
+
+def is_released(*public_ids: str) -> bool:
+    """Whether one of these pairs is in a release that stands or is being built."""
+    gone = [ReleaseState.FAILED, ReleaseState.WITHDRAWN]
+    return Release.objects.exclude(state__in=gone).filter(rows__pair_public_id__in=public_ids).exists()
+
+
+def _counts(pair: Pair) -> bool:
+    return pair.is_current and pair.state == PairState.ACCEPTED
+
+
+def _origin(wording: Wording) -> Origin:
+    return Origin.WEB if wording.response_edit is None else Origin.WEB_HUMAN
 
 
 def _ballot(review: Review) -> Ballot:
-    spans = tuple((span["start"], span["end"]) for span in review.spans)
     return Ballot(
         id=str(review.pk),
         accepts=review.decision == Decision.ACCEPT,
-        wording=Wording(review.instruction, review.input, review.response_edit, spans),
+        wording=wording_of(review),
         overall=review.overall,
     )
 
@@ -111,7 +163,7 @@ def _write_pair(item: Item, wording: Wording, agreeing: list[Review], *, accepte
         input=wording.input,
         spans=_with_quotes(wording, item),
         response_edit=wording.response_edit,
-        origin=Origin.WEB if wording.response_edit is None else Origin.WEB_HUMAN,
+        origin=_origin(wording),
         variety=item.text.variety,
         candidate_id=_candidate_id(agreeing),
         policy_version=item.policy_version,

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from annotation import duels, queues
+from annotation import duels, queues, reviewing
 from annotation.files import canonical
-from annotation.models import Decision, Duel, Item
+from annotation.models import Decision, Duel, Item, Review
 from annotation.reviewing import Submission
 from generation.models import (
     Answer,
@@ -218,3 +218,14 @@ def rejecting(reason: str = "It is a menu.", **fields: Any) -> Submission:
             **fields,
         }
     )  # fmt: skip
+
+
+def decide(item: Item, *submissions: Submission) -> list[Review]:
+    """Each submission comes from a new person of the language, who holds a slot of the item."""
+    reviews = []
+    for submission in submissions:
+        person = make_user(language=item.language)
+        queues.claim_again(person, item)
+        reviews.append(reviewing.submit(person, item, submission).review)
+    item.refresh_from_db()
+    return reviews

@@ -1,0 +1,352 @@
+"""Audits: what linguists decide on the cultural content of a pair, and how it is undone.
+
+Every change locks the item's row first, as reviews do. Marks count code points, over the text, over the instruction,
+or over the response where people edited it.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation import reading, verdicts
+from annotation.agreement import Wording
+from annotation.models import (
+    Audit,
+    AuditTag,
+    AuditVerdict,
+    Concern,
+    Item,
+    ItemKind,
+    ItemState,
+    Pair,
+    PairQuerySet,
+    PairState,
+    Review,
+    Slot,
+    SlotState,
+)
+from annotation.reviewing import locked
+from generation.models import Release, ReleaseRow
+from xinstruct_site.people.models import Event, EventKind, GuidelinesVersion, Language, User
+
+SAMPLE = 50  # pairs of a language that stand for a release
+PARTS = ("text", "instruction", "response")
+SEVERITIES = (1, 2, 3)
+MOST_MARKS = 200
+AUDITABLE = [PairState.HELD, PairState.ACCEPTED]
+
+
+class DecisionError(Exception):
+    """A linguist's decision cannot be taken as it is. The message is for them; nothing was stored."""
+
+
+class Invalid(DecisionError):
+    """Breaks the rules of a decision; `errors` says which field and why."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = errors
+
+
+class DecidedMeanwhile(DecisionError):
+    """Somebody decided on it, or it is no longer what the item came to."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Somebody decided on this meanwhile. Your words are still here, to copy."))
+
+
+class OwnWork(DecisionError):
+    """Nobody decides on what they reviewed themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(_("You have reviewed this item, so another linguist has to decide on it."))
+
+
+class NotYours(DecisionError):
+    """Only who decided takes it back."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Somebody else decided this; only they can take it back."))
+
+
+class TooLate(DecisionError):
+    """Others have gone on from it."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Others have gone on from this decision, so it cannot be taken back."))
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What the page sends. `wording` is what the pair shall say where the verdict is to fix it."""
+
+    id: uuid.UUID
+    verdict: str
+    marks: list[dict[str, Any]] = field(default_factory=list)
+    note: str = ""
+    rule: str = ""
+    wording: Wording | None = None
+
+
+# What waits
+
+
+def auditable(language: Language) -> PairQuerySet:
+    """Current pairs that a linguist may still decide on."""
+    return (
+        Pair.objects.current()
+        .filter(state__in=AUDITABLE, item__language=language, item__kind=ItemKind.NORMAL, item__text__withdrawn_at=None)
+        .exclude(Exists(Audit.objects.standing().filter(pair=OuterRef("pk"))))
+    )
+
+
+def held(language: Language) -> QuerySet[Pair]:
+    """Pairs that a reviewer asked a linguist to look at, oldest first."""
+    return auditable(language).filter(state=PairState.HELD).order_by("pk")
+
+
+def flagged(language: Language) -> QuerySet[Pair]:
+    """Accepted pairs of whose item somebody said that something is wrong with it, oldest first."""
+    said = Review.objects.standing().filter(item__language=language).exclude(flags={})
+    return auditable(language).filter(state=PairState.ACCEPTED, item__in=said.values("item")).order_by("pk")
+
+
+def sample(language: Language, release: Release | None = None) -> QuerySet[Pair]:
+    """What of the random sample of a release is not audited yet; without one, of what a release would hold today.
+
+    Public ids are random, so the first ones are a sample, and the same one at every look.
+    """
+    if release is None:
+        drawn = Pair.objects.releasable().filter(item__language=language).order_by("public_id")[:SAMPLE]
+        ids = list(drawn.values_list("public_id", flat=True))
+    else:
+        rows = ReleaseRow.objects.filter(release=release, language_code=language.code).order_by("pair_public_id")
+        ids = list(rows.values_list("pair_public_id", flat=True)[:SAMPLE])
+    return auditable(language).filter(public_id__in=ids).order_by("public_id")
+
+
+def for_linguist(pairs: QuerySet[Pair], user: User) -> QuerySet[Pair]:
+    """Without the items that this person reviewed."""
+    return pairs.exclude(Exists(Review.objects.standing().filter(item=OuterRef("item"), reviewer=user)))
+
+
+# Deciding
+
+
+def audit(user: User, pair: Pair, submission: Submission) -> Audit:
+    """Store a linguist's verdict on a pair and carry it out. The same submission again gets the stored audit.
+
+    Raises:
+        DecisionError: invalid, the linguist's own work, or decided by somebody else. Nothing is stored.
+    """
+    try:
+        with transaction.atomic():
+            return _audit(user, pair, submission)
+    except IntegrityError as exc:
+        if Audit.objects.filter(pk=submission.id).exists():
+            raise DecidedMeanwhile from exc
+        raise
+
+
+def _audit(user: User, pair: Pair, submission: Submission) -> Audit:
+    item = locked(pair.item)
+    if stored := Audit.objects.filter(pk=submission.id).first():
+        if (stored.linguist_id, stored.pair_id) != (user.pk, pair.pk):
+            raise DecidedMeanwhile
+        return stored
+    pair = Pair.objects.get(pk=pair.pk)
+    pair.item = item
+    if not auditable(item.language).filter(pk=pair.pk).exists():
+        raise DecidedMeanwhile
+    if item.reviews.standing().filter(reviewer=user).exists():
+        raise OwnWork
+    if errors := problems(pair, submission):
+        raise Invalid(errors)
+    done = Audit(
+        id=submission.id,
+        item=item,
+        pair=pair,
+        linguist=user,
+        verdict=submission.verdict,
+        marks=submission.marks,
+        note=submission.note,
+        rule=submission.rule,
+        undoing={"state": pair.state},
+    )
+    if submission.verdict == AuditVerdict.PASS:
+        verdicts.change_state(pair, PairState.ACCEPTED)
+    elif submission.verdict == AuditVerdict.EXCLUDE:
+        verdicts.change_state(pair, PairState.EXCLUDED)
+    elif submission.verdict == AuditVerdict.FIX and submission.wording:
+        done.outcome = verdicts.put_in_place_of(
+            pair, item, submission.wording, decided_by=[*pair.decided_by, str(done.pk)]
+        )
+    else:
+        done.undoing["slots"] = _send_back(item, user)
+    done.save(force_insert=True)
+    _record(EventKind.AUDITED, done, user)
+    return done
+
+
+def problems(pair: Pair, submission: Submission) -> dict[str, str]:
+    """What is wrong with an audit, by field; empty where it can be taken."""
+    errors: dict[str, str] = {}
+    if submission.verdict not in AuditVerdict.values:
+        errors["verdict"] = _("Pass, fix, exclude or send back.")
+    if problem := marks_problem(submission.marks, pair):
+        errors["marks"] = problem
+    if submission.verdict in {AuditVerdict.EXCLUDE, AuditVerdict.SEND_BACK} and not (
+        submission.note.strip() or submission.marks
+    ):
+        errors["note"] = _("Say in a few words why, or mark what is wrong.")
+    if submission.verdict == AuditVerdict.FIX:
+        if submission.wording is None or not submission.wording.instruction.strip():
+            errors["instruction"] = _("A pair needs an instruction.")
+        elif submission.wording.key() == verdicts.wording_of(pair).key():
+            errors["instruction"] = _("Nothing was changed. Pass it as it is, or change its words.")
+    return errors
+
+
+def marks_problem(marks: Any, pair: Pair) -> str:
+    """What is wrong with the marks of a pair, in words; empty where each quotes what stands there."""
+    unreadable = _("The marks could not be read.")
+    if not isinstance(marks, list) or len(marks) > MOST_MARKS:
+        return unreadable
+    bodies = {"text": pair.item.text.body, "instruction": pair.instruction, "response": pair.response_edit or ""}
+    tags = set(Concern.values) | set(own_tags(pair.item.language).values_list("name", flat=True))
+    for mark in marks:
+        if not isinstance(mark, dict) or mark.keys() != {"part", "start", "end", "quote", "tag", "severity", "note"}:
+            return unreadable
+        start, end = mark["start"], mark["end"]
+        if mark["part"] not in PARTS or type(start) is not int or type(end) is not int:
+            return unreadable
+        if not 0 <= start < end <= len(bodies[mark["part"]]):
+            return _("A mark lies outside the text.")
+        if mark["quote"] != bodies[mark["part"]][start:end]:
+            return _("A mark does not say what the text says there.")
+        if mark["tag"] not in tags:
+            return _("There is no tag “%(tag)s”.") % {"tag": mark["tag"]}
+        if type(mark["severity"]) is not int or mark["severity"] not in SEVERITIES or not isinstance(mark["note"], str):
+            return unreadable
+    return ""
+
+
+def own_tags(language: Language) -> QuerySet[AuditTag]:
+    return language.audit_tags.filter(retired_at=None)
+
+
+def retire_tag(tag: AuditTag) -> None:
+    """It is offered no more. Marks that carry it stay."""
+    AuditTag.objects.filter(pk=tag.pk, retired_at=None).update(retired_at=timezone.now())
+
+
+def _send_back(item: Item, user: User) -> dict[str, int]:
+    """Ask other people for all the reviews that the policy asks for. Those there are stay, and count no more.
+
+    Gives what each counted for: review → slot.
+    """
+    counted = Review.objects.standing().filter(item=item, slot__isnull=False, review_pass=1)
+    slots = {str(pk): slot for pk, slot in counted.values_list("pk", "slot_id")}
+    verdicts.reopen(item, actor=user)
+    counted.update(slot=None)
+    last = reading.locked_slots(item)[-1]
+    Slot.objects.bulk_create(
+        Slot(
+            item=item,
+            language_id=item.language_id,
+            number=last.number + n,
+            order=last.order,
+            expects_good=last.expects_good,
+            priority=verdicts.STARTED_PRIORITY,
+        )
+        for n in range(1, item.overlap + 1)
+    )
+    return slots
+
+
+# Undoing
+
+
+def withdraw(user: User, done: Audit) -> None:
+    """Take one's own audit back: the pair is what it was before.
+
+    Raises:
+        DecisionError: somebody else's, or others have gone on from it.
+    """
+    with transaction.atomic():
+        item = locked(done.item)
+        if done.linguist_id != user.pk:
+            raise NotYours
+        if not Audit.objects.standing().filter(pk=done.pk).update(withdrawn_at=timezone.now()):
+            return
+        pair = Pair.objects.get(pk=done.pair_id)
+        pair.item = item
+        if done.verdict == AuditVerdict.SEND_BACK:
+            _take_back_from_others(item, done)
+        current = item.pairs.current().first()
+        if current and current.pk not in {pair.pk, done.outcome_id}:
+            raise TooLate
+        if current and current.pk != pair.pk:
+            if Audit.objects.standing().filter(pair=current).exists():
+                raise TooLate
+            verdicts.retire(current)
+        verdicts.change_state(pair, PairState(done.undoing["state"]), is_current=True)
+        _record(EventKind.AUDIT_TAKEN_BACK, done, user)
+    done.refresh_from_db()
+
+
+def _take_back_from_others(item: Item, done: Audit) -> None:
+    """The new slots go, as long as nobody has begun on one, and the reviews that were there count again."""
+    for slot in reading.locked_slots(item):
+        if slot.state in verdicts.OPEN_STATES:
+            if slot.state != SlotState.FREE or slot.claimed_at:
+                raise TooLate
+            slot.delete()
+    if item.state != ItemState.OPEN or item.reviews.filter(slot__isnull=False, withdrawn_at=None).exists():
+        raise TooLate
+    for review_id, slot_id in done.undoing["slots"].items():
+        if not Review.objects.standing().filter(pk=review_id).update(slot=slot_id):
+            raise TooLate
+    Item.objects.filter(pk=item.pk).update(state=ItemState.ACCEPTED, decided_at=timezone.now())
+
+
+# Rules that audits suggest
+
+
+def with_open_rules(language: Language) -> QuerySet[Audit]:
+    return (
+        Audit.objects.with_open_rule()
+        .filter(item__language=language)
+        .select_related("item__text", "pair", "linguist")
+        .order_by("at")
+    )
+
+
+def close_rule(done: Audit, *, version: GuidelinesVersion | None = None) -> bool:
+    """The suggested rule is in that version of the guidelines, or else set aside. False where it was closed before."""
+    closed = Audit.objects.with_open_rule().filter(pk=done.pk)
+    return bool(closed.update(rule_closed_at=timezone.now(), rule_in_version=version.version if version else None))
+
+
+def as_guideline(done: Audit) -> str:
+    """The suggested rule with its examples, as Markdown to go on from."""
+    lines = [f"- {_one_line(done.rule)}"]
+    for mark in done.marks:
+        lines.append(f"    - “{_one_line(mark['quote'])}”" + (f": {_one_line(mark['note'])}" if mark["note"] else ""))
+    return "\n".join(lines)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _record(kind: EventKind, done: Audit, user: User) -> None:
+    Event.record(
+        kind, done.item, actor=user, language=done.item.language, audit=str(done.pk), verdict=done.verdict,
+        pair=done.pair.public_id,
+    )  # fmt: skip
