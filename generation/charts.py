@@ -29,6 +29,9 @@ class LineChart:
     label_anchor: str
     label_dx: str
     label_dy: str
+    # A second line on the same axes, of few points that are shown as such.
+    beside: str = ""
+    beside_points: Sequence[tuple[str, str]] = ()
     # The frame, for axes and labels.
     width: str = str(WIDTH)
     height: str = str(HEIGHT)
@@ -38,22 +41,27 @@ class LineChart:
     bottom: str = str(BOTTOM)
 
 
-def line_chart(points: Sequence[tuple[float, float]], *, x_max: float = 0) -> LineChart | None:
+def line_chart(
+    points: Sequence[tuple[float, float]], *, x_max: float = 0, beside: Sequence[tuple[float, float]] = ()
+) -> LineChart | None:
     """A line through points that are sorted by x; None where fewer than two of them are finite.
 
     Args:
         x_max: where the x axis should end, such as the steps planned; the last point's x if that is further.
+        beside: a second line on the same axes.
     """
     points = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    beside = [(x, y) for x, y in beside if math.isfinite(x) and math.isfinite(y)]
     if len(points) < 2:
         return None
     last = points[-1]
     if len(points) > POINTS_MAX:
         points = [*points[:: math.ceil(len(points) / POINTS_MAX)], last]
     x_ticks = nice_ticks(0, max(x_max, last[0]))
-    y_ticks = nice_ticks(min(0, *(y for _, y in points)), max(y for _, y in points))
+    values = [y for _, y in (*points, *beside)]
+    y_ticks = nice_ticks(min(0, *values), max(values))
     x_end = max(x_max, last[0])
-    y_low, y_high = y_ticks[0], max(y_ticks[-1], *(y for _, y in points))
+    y_low, y_high = y_ticks[0], max(y_ticks[-1], *values)
 
     def place_x(x: float) -> str:
         return f"{START + (END - START) * x / (x_end or 1):.1f}"
@@ -72,6 +80,8 @@ def line_chart(points: Sequence[tuple[float, float]], *, x_max: float = 0) -> Li
         label_anchor="end" if at_edge else "start",
         label_dx="4" if at_edge else "10",
         label_dy="-22" if at_edge else "5",
+        beside=" ".join(f"{place_x(x)},{place_y(y)}" for x, y in beside),
+        beside_points=[(place_x(x), place_y(y)) for x, y in beside],
     )
 
 

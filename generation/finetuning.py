@@ -15,11 +15,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from generation import calibrating, judging, prompts, ratings, recipes, results, rubric, training
+from generation import calibrating, footprint, judging, prompts, ratings, recipes, results, rubric, training
 from generation.backends import hf_local
 from generation.backends.base import Source
 from generation.heartbeat import heartbeat
-from generation.lessons import rows_of, seed_pairs
+from generation.lessons import SEEDS, rows_of, seed_pairs, split, weighted
 from generation.models import (
     FineTuneLog,
     FineTuneRun,
@@ -31,7 +31,8 @@ from generation.models import (
     Task,
 )
 from generation.recipes import DPO, SFT, TrainingError
-from generation.training import NotOurs, Progress, Watch
+from generation.tailing import Tail, tail
+from generation.training import NotOurs, Outcome, Progress, Watch
 from xinstruct_site.people.models import Event, EventKind, User
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ def open_run(
             "No seed pair of these languages is verified yet: /seeds/. Pairs that nobody has verified can be trained "
             "on too, if you ask for it."
         )
+    unknown = config["weights"].keys() - {release.name for release in releases} - ({SEEDS} if seeds else set())
+    if unknown:
+        raise TrainingError(f"A weight is given to {', '.join(sorted(unknown))}, which this run does not learn from.")
+    if config["objective"] == DPO and config["packing"]:
+        raise TrainingError("Packing is for pairs; preferences cannot be packed.")
     key = recipes.key_of(task, releases, seeds, base_model, method, config)
     with transaction.atomic():
         run, is_new = FineTuneRun.objects.get_or_create(
@@ -120,51 +126,43 @@ def train(run: FineTuneRun, on_progress: Callable[[Progress], None] | None = Non
         return run.model_version
     if not run.claim():
         raise NotOurs(f"{run} is {FineTuneRun.objects.get(pk=run.pk).state}: somebody else has it, or it was stopped.")
-    try:
-        with heartbeat(run):
-            return _train_claimed(run, on_progress)
-    except NotOurs:
-        raise
-    except TrainingError as exc:
-        _close(run, JobState.FAILED, EventKind.FINETUNE_FAILED, error=str(exc))
-        raise
-    except (KeyboardInterrupt, SystemExit):
-        _close(run, JobState.STOPPED, EventKind.FINETUNE_CANCELLED)
-        raise
-    except BaseException as exc:
-        if _is_out_of_memory(exc):
-            message = (
-                "Out of memory. A smaller batch size (with accumulate) or max length, or the method lora, needs less."
-            )
-            _close(run, JobState.FAILED, EventKind.FINETUNE_FAILED, error=message)
-            raise TrainingError(message) from exc
-        _close(run, JobState.FAILED, EventKind.FINETUNE_FAILED, error=f"{type(exc).__name__}: {exc}"[:1000])
-        raise
+    with tail() as said:
+        try:
+            with heartbeat(run):
+                return _train_claimed(run, on_progress, said)
+        except NotOurs:
+            raise
+        except TrainingError as exc:
+            _close(run, JobState.FAILED, EventKind.FINETUNE_FAILED, said, error=str(exc))
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            _close(run, JobState.STOPPED, EventKind.FINETUNE_CANCELLED, said)
+            raise
+        except BaseException as exc:
+            error = f"{type(exc).__name__}: {exc}"[:1000]
+            _close(run, JobState.FAILED, EventKind.FINETUNE_FAILED, said, error=error)
+            raise
 
 
-def _train_claimed(run: FineTuneRun, on_progress: Callable[[Progress], None] | None) -> ModelVersion:
+def _train_claimed(run: FineTuneRun, on_progress: Callable[[Progress], None] | None, said: Tail) -> ModelVersion:
     folder = results.finished_folder(run)
     if folder is None:
-        if run.key != recipes.key_of(run.task, run.releases.all(), run.seeds, run.base_model, run.method, run.config):
-            raise TrainingError(
-                "The seed pairs have changed since this run was asked for. Ask again: it is another run."
-            )
-        rows = rows_of(run)
-        if not rows:
-            raise TrainingError("Nothing to train on: the releases and seeds of this run hold no pairs.")
-        if not run.beat(pairs=len(rows)):
-            raise NotOurs(f"{run} was stopped.")
+        rows = _rows(run)
         lesson = _lesson(run, rows) if run.task == Task.SCORE else None
-        written, outcome = training.fit(
-            lesson.training if lesson else rows,
-            task=run.task,
-            base=training.load_base(run.base_model),
-            method=run.method,
-            config=run.config,
-            work=results.work_folder(run),
-            watch=RowWatch(run, on_progress),
-        )
-        outcome.loss_first = run.log.order_by("step").values_list("loss", flat=True)[0]  # of all workers it took
+        if lesson:
+            learned, held_out = lesson.training, lesson.held_out
+        else:
+            learned, held_out = split(rows, run.config.get("validation", 0.0), run.config["seed"])
+        if not learned:
+            raise TrainingError("Nothing to train on: every pair is in a split that is held out.")
+        if not run.beat(pairs=len(rows), held_out=len(held_out)):
+            raise NotOurs(f"{run} was stopped.")
+        learned = weighted(learned, run.config.get("weights", {}), run.config["seed"])
+        written, outcome = _fit(run, learned, held_out, RowWatch(run, on_progress, said))
+        run.refresh_from_db(fields=["held_out", "validation"])
+        # Of all workers that it took, not of the last one alone.
+        outcome.loss_first = run.log.order_by("step").values_list("loss", flat=True)[0]
+        outcome.validation_loss_first = run.validation[0][1] if run.validation else None
         if lesson:
             calibrating.write(written, calibrated(written, lesson))
         results.write_recipe(written, run, rows, outcome)
@@ -177,6 +175,44 @@ def _train_claimed(run: FineTuneRun, on_progress: Callable[[Progress], None] | N
     shutil.rmtree(results.work_folder(run), ignore_errors=True)
     logger.info("trained %s: model version %s", run, version.public_id)
     return version
+
+
+def _rows(run: FineTuneRun) -> list[dict[str, Any]]:
+    if run.key != recipes.key_of(run.task, run.releases.all(), run.seeds, run.base_model, run.method, run.config):
+        raise TrainingError("The seed pairs have changed since this run was asked for. Ask again: it is another run.")
+    withdrawn = run.releases.exclude(state=ReleaseState.READY).values_list("name", flat=True)
+    if withdrawn:
+        raise TrainingError(f"No longer ready to train on: {', '.join(withdrawn)}.")
+    rows = rows_of(run)
+    if not rows:
+        raise TrainingError("Nothing to train on: the releases and seeds of this run hold no pairs.")
+    return rows
+
+
+def _fit(
+    run: FineTuneRun, learned: list[dict[str, Any]], held_out: list[dict[str, Any]], watch: "RowWatch"
+) -> tuple[Path, Outcome]:
+    """Train, where there is room for it; what is said where memory gives out has the numbers in it."""
+    work = results.work_folder(run)
+    base = training.load_base(run.base_model, run.method, run.config.get("precision"))
+    size = training.footprint_of(base[0], run.method, run.config)
+    if missing := footprint.missing_disk(size, work):
+        raise TrainingError(missing)
+    try:
+        return training.fit(
+            learned,
+            task=run.task,
+            base=base,
+            method=run.method,
+            config=run.config,
+            work=work,
+            watch=watch,
+            validation=held_out,
+        )
+    except BaseException as exc:
+        if training.is_out_of_memory(exc):
+            raise TrainingError(footprint.advice(size, *training.device_memory())) from exc
+        raise
 
 
 def try_again(run: FineTuneRun) -> None:
@@ -205,38 +241,50 @@ def calibrated(written: Path, lesson: ratings.Lesson) -> calibrating.Calibration
 class RowWatch(Watch):
     """Keeps a run's row alive and told, and ends training that is no longer ours."""
 
-    def __init__(self, run: FineTuneRun, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, run: FineTuneRun, on_progress: Callable[[Progress], None] | None, said: Tail) -> None:
         super().__init__(on_progress)
         self.run = run
+        self.said = said
         self.unwritten: list[FineTuneLog] = []
+        self.validation: list[tuple[int, float]] = []
         self.told_at = -math.inf
 
     def begin(self, step: int) -> None:
         self.run.log.filter(step__gt=step).delete()  # these steps will be taken again
+        self.validation = [(at, loss) for at, loss in self.run.validation if at <= step]
 
     def go_on(self, step: int, steps_total: int) -> bool:
         if time.monotonic() - self.told_at < TELL_SECONDS and step < steps_total:
             return True
         self.told_at = time.monotonic()
+        if self.unwritten:
+            last = self.unwritten[-1]
+            speed = f", {last.tokens_per_second:,.0f} tokens per second" if last.tokens_per_second else ""
+            self.said.say(f"step {last.step} of {steps_total}: loss {last.loss:.4f}{speed}")
         FineTuneLog.objects.bulk_create(self.unwritten, ignore_conflicts=True)
         self.unwritten.clear()
-        return self.run.beat(step=step, steps_total=steps_total)
+        return self.run.beat(step=step, steps_total=steps_total, tail=str(self.said))
 
-    def note(self, progress: Progress, learning_rate: float | None) -> None:
-        super().note(progress, learning_rate)
+    def wants_checkpoint(self) -> bool:
+        """Who cancels may want to go on. Where somebody else took the run over, the checkpoints are theirs."""
+        return FineTuneRun.objects.filter(pk=self.run.pk, state=JobState.STOPPED).exists()
+
+    def note(self, progress: Progress) -> None:
+        super().note(progress)
         self.unwritten.append(
             FineTuneLog(
-                run=self.run, step=progress.step, loss=progress.loss, learning_rate=learning_rate, at=timezone.now()
+                run=self.run,
+                step=progress.step,
+                loss=progress.loss,
+                learning_rate=progress.learning_rate,
+                tokens_per_second=progress.tokens_per_second,
+                at=timezone.now(),
             )
         )
 
-
-def _is_out_of_memory(exc: BaseException) -> bool:
-    import torch
-
-    if isinstance(exc, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(exc, RuntimeError) and "can't allocate memory" in str(exc)
+    def validated(self, step: int, loss: float) -> None:
+        self.validation = [(at, known) for at, known in self.validation if at < step] + [(step, loss)]
+        self.run.beat(validation=self.validation, tail=str(self.said))
 
 
 def _record(run: FineTuneRun, folder: Path) -> ModelVersion:
@@ -255,7 +303,7 @@ def _record(run: FineTuneRun, folder: Path) -> ModelVersion:
     return version
 
 
-def _close(run: FineTuneRun, state: JobState, kind: EventKind, *, error: str = "") -> None:
+def _close(run: FineTuneRun, state: JobState, kind: EventKind, said: Tail, *, error: str = "") -> None:
     with transaction.atomic():
-        if run.finish(state, error=error):
+        if run.finish(state, error=error, tail=str(said)):
             Event.record(kind, run, step=run.step)

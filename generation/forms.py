@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
+from generation import recipes
 from generation.layouts import COMPRESSED, SUFFIXES
 from generation.models import Gate, Import, Method, ModelVersion, Release, SeedPair, SeedState, Task
 from xinstruct_site.people.ids import LENGTH
@@ -236,6 +237,34 @@ class FineTuneForm(forms.Form):
             "for LoRA; a tenth of it for preferences."
         ),
         widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    batch_size = forms.IntegerField(
+        label=_("Batch size"), min_value=1, max_value=4096, required=False, initial=recipes.DEFAULTS["batch_size"]
+    )
+    max_length = forms.IntegerField(
+        label=_("Max length"),
+        min_value=16,
+        max_value=1_000_000,
+        required=False,
+        help_text=_("Tokens of a pair. Empty: 1,024, or what the model reads where that is less."),
+    )
+    validation = forms.FloatField(
+        label=_("Held out for validation"),
+        min_value=0,
+        max_value=0.5,
+        required=False,
+        initial=recipes.DEFAULTS["validation"],
+        help_text=_("As a share, where a release has no validation split of its own."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    precision = forms.TypedChoiceField(
+        label=_("Precision"),
+        choices=[("", _("what the worker's machine does best")), *((each, each) for each in recipes.PRECISIONS)],
+        required=False,
+        empty_value=None,
+    )
+    packing = forms.BooleanField(
+        label=_("Pack short pairs together"), required=False, help_text=_("Faster where pairs differ much in length.")
     )
 
     def __init__(

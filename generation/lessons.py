@@ -1,10 +1,19 @@
-"""What a fine-tune run learns from: the pairs of its releases and seeds, each as a question and the reply to learn."""
+"""What a fine-tune run learns from: the pairs of its releases and seeds, each as a question and the reply to learn.
 
+Some pairs are held out, so that the run can be told what it has understood from what it has learned by heart. Nothing
+is on both sides: neither a source document nor an instruction, whatever language it is answered in.
+"""
+
+import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from generation import prompts, ratings, rubric
-from generation.models import FineTuneRun, SeedPair, Task
+from generation.models import FineTuneRun, SeedPair, Split, Task
+
+SEEDS = "seeds"  # what the seed pairs are called where sources are named
+VALIDATION_MOST = 1000  # pairs; more would only take time from the training
 
 
 def example(task: str, row: dict[str, Any], *, tags: bool = False) -> tuple[prompts.Prompt, str]:
@@ -28,8 +37,12 @@ def rows_of(run: FineTuneRun) -> list[dict[str, Any]]:
     """Every pair of the run's sources, in an order that does not depend on chance."""
     rows: list[dict[str, Any]] = []
     for release in run.releases.order_by("sha256"):
-        frozen = release.rows.order_by("position").values_list("row", "text_sha256")
-        rows += [row | {"text_sha256": sha256} for row, sha256 in frozen]
+        frozen = release.rows.filter(blanked_at=None).order_by("position").values_list("row", "text_sha256", "split")
+        has_splits = release.rows.exclude(split=Split.TRAIN).exists()
+        rows += [
+            row | {"text_sha256": sha256, "split": split if has_splits else "", "from": release.name}
+            for row, sha256, split in frozen
+        ]
     for seed in seed_pairs(run.seeds, run.config).select_related("language"):
         rows.append(
             {
@@ -41,9 +54,80 @@ def rows_of(run: FineTuneRun) -> list[dict[str, Any]]:
                 "licence": seed.licence_id,
                 "pair": seed.sha256,
                 "is_seed": True,
+                "from": SEEDS,
             }
         )
     return ratings.without_gold(row for row in rows if row["instruction"].strip() and row["response"].strip())
+
+
+def split(rows: Sequence[dict[str, Any]], share: float, seed: int) -> tuple[list[Any], list[Any]]:
+    """Training and validation rows; rows that hang together by a document or an instruction go to one side.
+
+    A release's own split decides where it has one, and its test rows are on neither side. Elsewhere chance does, by a
+    hash, so that the same rows fall to the same side in every run of the same seed. A group that is larger than what
+    is wanted, as where half the pairs have one wording in common, is learned from.
+    """
+    training: list[dict[str, Any]] = []
+    validation: list[dict[str, Any]] = []
+    unnamed = []
+    for group in _groups(rows):
+        named = {row["split"] for row in group if row.get("split")}
+        if Split.VALIDATION in named and Split.TEST not in named:
+            validation += group
+        elif not named:
+            unnamed.append(group)
+        elif Split.TEST not in named:
+            training += group
+    wanted = share * sum(map(len, unnamed))
+    for group in sorted(unnamed, key=lambda group: _draw(min(map(_instruction, group)), seed)):
+        if len(group) <= wanted:
+            validation += group
+            wanted -= len(group)
+        else:
+            training += group
+    order = {id(row): number for number, row in enumerate(rows)}
+    training.sort(key=lambda row: order[id(row)])
+    validation.sort(key=lambda row: _draw(f"{row['instruction']}\n{row['response']}", seed))
+    return (training, validation[:VALIDATION_MOST]) if training else (validation, [])
+
+
+def _groups(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows that share a source document or an instruction, with others or through others."""
+    parent = list(range(len(rows)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = place = parent[parent[place]]
+        return place
+
+    first: dict[tuple[str, str | None], int] = {}
+    for place, row in enumerate(rows):
+        text = row.get("text_sha256") or hashlib.sha256(row["response"].encode()).hexdigest()
+        for mark in (("text", text), ("url", row.get("url")), ("instruction", _instruction(row))):
+            if mark[1]:
+                parent[root(place)] = root(first.setdefault(mark, place))
+    groups: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        groups[root(place)].append(row)
+    return list(groups.values())
+
+
+def _instruction(row: dict[str, Any]) -> str:
+    return " ".join(row["instruction"].casefold().split())
+
+
+def _draw(subject: str, seed: int) -> float:
+    """A number from 0 to 1 that is chance to everybody and always the same."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode()).digest()[:8]) / 2**64
+
+
+def weighted(rows: Sequence[dict[str, Any]], weights: dict[str, float], seed: int) -> list[dict[str, Any]]:
+    """The rows as often as their source weighs: 2 takes each twice, 0.5 every other one, by a hash."""
+    taken = []
+    for row in rows:
+        whole, part = divmod(weights.get(row.get("from", ""), 1.0), 1)
+        taken += [row] * (int(whole) + (_draw(f"{row['instruction']}\n{row['response']}", seed) < part))
+    return taken
 
 
 def seed_pairs(codes: Sequence[str], config: dict[str, Any]) -> Any:

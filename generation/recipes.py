@@ -15,6 +15,9 @@ from generation.seeds import digest as seed_digest
 
 SFT, DPO = "sft", "dpo"
 SMALL_MODEL_BYTES = 100_000_000
+LONGEST = 1024  # tokens
+PRECISIONS = ("fp32", "bf16", "fp16")
+ORDERS = ("random", "group_by_length", "sequential")
 # What a recipe may say, and what it says where it is silent. Part of the run's key: a changed default is a new run.
 DEFAULTS: dict[str, Any] = {
     "epochs": 3.0,
@@ -25,7 +28,11 @@ DEFAULTS: dict[str, Any] = {
     "warmup": 0.05,  # share of the steps
     "weight_decay": 0.0,
     "max_grad_norm": 1.0,
-    "max_length": 1024,  # tokens, prompt and completion together
+    "max_length": None,  # tokens, prompt and completion together; None: LONGEST, or the model's context if shorter
+    "packing": False,  # several pairs in one row of the batch, each seeing only itself: less padding
+    "precision": None,  # fp32, bf16, fp16; None: bf16 on a GPU that has it, else fp32
+    "validation": 0.1,  # share held out where a release has no validation split of its own; 0: none, of neither kind
+    "weights": {},  # how often each pair of a source is taken: {"a-release": 2, "seeds": 0.5}; others once
     "order": "random",  # of the pairs: random, group_by_length, sequential
     "lora_rank": 16,
     "seed": 0,
@@ -42,16 +49,34 @@ class TrainingError(Exception):
 
 
 def whole(config: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with every word in it.
+
+    Raises:
+        TrainingError: a word is unknown, or what it says cannot be.
+    """
     unknown = sorted(config.keys() - DEFAULTS.keys())
     if unknown:
         raise TrainingError(f"Unknown in a recipe: {', '.join(unknown)}. Known: {', '.join(DEFAULTS)}.")
     whole = DEFAULTS | {name: value for name, value in config.items() if value is not None}
     for name in ("epochs", "batch_size", "accumulate", "learning_rate", "max_length", "beta"):
-        if name == "learning_rate" and whole[name] is None:
-            continue
-        if not (isinstance(whole[name], int | float) and math.isfinite(whole[name]) and whole[name] > 0):
+        if whole[name] is not None and not _is_number(whole[name], above=0):
             raise TrainingError(f"{name} is {whole[name]}; it must be a number above 0.")
+    for name in ("batch_size", "accumulate", "max_length", "lora_rank"):
+        if whole[name] is not None and whole[name] != int(whole[name]):
+            raise TrainingError(f"{name} is {whole[name]}; it must be a whole number.")
+    if not 0 <= whole["validation"] <= 0.5:
+        raise TrainingError(f"validation is {whole['validation']}; it is a share from 0 to 0.5.")
+    for name, known in (("precision", (None, *PRECISIONS)), ("order", ORDERS)):
+        if whole[name] not in known:
+            raise TrainingError(f"{name} is {whole[name]}; it can be {', '.join(filter(None, known))}.")
+    for source, weight in whole["weights"].items():
+        if not (_is_number(weight, above=0) and weight <= 100):
+            raise TrainingError(f"The weight of '{source}' is {weight}; it must be above 0 and at most 100.")
     return whole
+
+
+def _is_number(value: Any, *, above: float) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > above
 
 
 def learning_rate_for(method: str, base_model: ModelVersion, objective: str = SFT) -> float:

@@ -15,6 +15,8 @@ from django.utils.text import slugify
 
 from generation import calibrating
 from generation.backends import hf_local
+from generation.lessons import SEEDS
+from generation.model_cards import model_card
 from generation.models import FineTuneRun, ModelVersion
 from generation.recipes import TrainingError
 from generation.training import Outcome
@@ -37,8 +39,15 @@ def write_recipe(folder: Path, run: FineTuneRun, rows: list[dict[str, Any]], out
     import transformers
     import trl
 
-    licences = sorted({row.get("licence") or "unknown" for row in rows})
-    languages = sorted({row["language"] for row in rows})
+    releases = [
+        {
+            "name": release.name,
+            "sha256": release.sha256,
+            "pairs": sum(row["from"] == release.name for row in rows),
+            "licences": sorted({row.get("licence") or "unknown" for row in rows if row["from"] == release.name}),
+        }
+        for release in run.releases.order_by("name")
+    ]
     recipe = {
         "run": run.public_id,
         "key": run.key,
@@ -48,32 +57,31 @@ def write_recipe(folder: Path, run: FineTuneRun, rows: list[dict[str, Any]], out
             "name": run.base_model.name,
             "location": run.base_model.location,
             "revision": run.base_model.revision,
+            "licence": run.base_model.licence_id,
         },
-        "releases": [{"name": release.name, "sha256": release.sha256} for release in run.releases.order_by("name")],
+        "releases": releases,
         "seeds": run.seeds,
+        "seed_licences": sorted({row.get("licence") or "unknown" for row in rows if row["from"] == SEEDS}),
         "pairs": len(rows),
+        "held_out": run.held_out,
         "pairs_skipped": outcome.skipped,
-        "languages": languages,
-        "data_licences": licences,
+        "languages": sorted({row["language"] for row in rows}),
+        "data_licences": sorted({row.get("licence") or "unknown" for row in rows}),
         "config": run.config,
+        "precision": outcome.precision,
+        "max_length": outcome.max_length,
+        "device": outcome.device,
         "calibration": asdict(calibration) if (calibration := calibrating.read(folder)) else None,
         "steps": outcome.steps,
         "loss_first": outcome.loss_first,
         "loss_last": outcome.loss_last,
+        "validation": run.validation,
         "tokens": outcome.tokens,
         "seconds": outcome.seconds,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__},
     }
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    head = f"license: {run.base_model.licence_id}\n" if run.base_model.licence_id else ""
-    codes = "".join(f"- {code}\n" for code in languages)
-    (folder / "README.md").write_text(
-        f"---\n{head}library_name: transformers\npipeline_tag: text-generation\nlanguage:\n{codes}---\n\n"
-        f"# {name_of(run)}\n\n"
-        f"Trained by xinstruct for the task *{run.task}* on {len(rows)} pairs, from {run.base_model.name}. "
-        f"Licences of the pairs: {', '.join(licences)}. recipe.json says the rest.\n",
-        encoding="utf-8",
-    )
+    model_card(name_of(run), recipe).save(folder / "README.md")
 
 
 def read_recipe(version: ModelVersion) -> dict[str, Any]:

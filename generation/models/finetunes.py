@@ -40,6 +40,9 @@ class FineTuneRun(JobModel):
     pairs = models.PositiveIntegerField(default=0)
     step = models.PositiveIntegerField(default=0)
     steps_total = models.PositiveIntegerField(default=0)
+    held_out = models.PositiveIntegerField(default=0, help_text="Pairs to validate on.")
+    validation = models.JSONField(default=list, help_text="[step, loss on the held-out pairs], from step 0 on.")
+    tail = models.TextField(blank=True, help_text="The last lines of the trainer's log.")
 
     objects = FineTuneRunQuerySet.as_manager()  # type: ignore[misc]
 
@@ -52,6 +55,14 @@ class FineTuneRun(JobModel):
         return f"fine-tune run {self.public_id}"
 
 
+class FineTuneLogQuerySet(models.QuerySet["FineTuneLog"]):
+    def thinned(self, steps: int, at_most: int = 400) -> Self:
+        """Lines in their order, evenly spread over so many steps; more than a chart can draw would only cost time."""
+        stride = max(1, steps // at_most)
+        spread = self.annotate(rest=models.F("step") % stride)
+        return spread.filter(models.Q(rest=0) | models.Q(step__in=[1, steps])).order_by("step")
+
+
 class FineTuneLog(models.Model):
     """What the trainer reported at one step."""
 
@@ -59,7 +70,10 @@ class FineTuneLog(models.Model):
     step = models.PositiveIntegerField()
     loss = models.FloatField()
     learning_rate = models.FloatField(null=True, blank=True)
+    tokens_per_second = models.FloatField(null=True, blank=True)
     at = models.DateTimeField(default=timezone.now)
+
+    objects = FineTuneLogQuerySet.as_manager()
 
     class Meta:
         ordering = ["run", "step"]

@@ -60,8 +60,8 @@ def finetunes(request: MaintainerRequest) -> HttpResponse:
 
 
 def start_training(
-    request: MaintainerRequest, *, task: str, releases: Any, seeds: Any, unverified: bool,
-    base_model: ModelVersion | None, method: str, epochs: float, learning_rate: float | None,
+    request: MaintainerRequest, *, task: str, releases: Any, seeds: Any, base_model: ModelVersion | None, method: str,
+    **config: Any,
 ) -> FineTuneRun:  # fmt: skip
     """The run that was asked for, queued. The same recipe is the same run, so pressing twice is harmless."""
     queueing.demand_worker(jobs.TRAINING_QUEUE)
@@ -73,7 +73,7 @@ def start_training(
             seeds=[language.code for language in seeds],
             base_model=base_model,
             method=method,
-            config={"epochs": epochs, "learning_rate": learning_rate, "unverified": unverified},
+            config=config,
             created_by=request.user,
         )
         if run.state in {JobState.FAILED, JobState.STOPPED} and run.requeue():
@@ -104,15 +104,21 @@ def get_finetune(request: MaintainerRequest, public_id: str) -> FineTuneRun:
 
 
 def finetune_context(one: FineTuneRun) -> dict[str, Any]:
-    log = list(one.log.order_by("step").values_list("step", "loss"))
+    log = one.log.thinned(one.step).values_list("step", "loss", "tokens_per_second")
+    losses = [(step, loss) for step, loss, _speed in log]
+    speeds = [(step, speed) for step, _loss, speed in log if speed is not None]
     elapsed = ((one.finished_at or timezone.now()) - one.started_at).total_seconds() if one.started_at else None
     is_running = one.state == JobState.RUNNING
     return {
         "run": one,
         "is_going_on": one.state in {JobState.QUEUED, JobState.RUNNING},
-        "chart": line_chart(log, x_max=one.steps_total),
-        "last": log[-1] if log else None,
-        "first": log[0] if log else None,
+        "chart": line_chart(losses, x_max=one.steps_total, beside=one.validation),
+        "last": losses[-1] if losses else None,
+        "first": losses[0] if losses else None,
+        "validation_first": one.validation[0] if one.validation else None,
+        "validation_last": one.validation[-1] if one.validation else None,
+        "speed_chart": line_chart(speeds, x_max=one.steps_total),
+        "speed": speeds[-1][1] if speeds else None,
         "seconds": elapsed,
         "seconds_left": elapsed / one.step * (one.steps_total - one.step)
         if is_running and elapsed and one.step

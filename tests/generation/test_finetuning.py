@@ -3,18 +3,21 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from huggingface_hub import ModelCard
 
 from generation import (
     asking,
     calibrating,
     drafting,
     finetuning,
+    footprint,
     jobs,
     lessons,
     prompts,
@@ -36,9 +39,11 @@ from generation.models import (
     Score,
     SeedPair,
     SeedState,
+    Split,
     Task,
 )
 from tests.factories import make_candidate, make_model_version, make_text, make_user
+from xinstruct_site.people.models import Language
 
 WORDS = "kala leipä tori sää juna koulu peli marja villa kirja sanonta juhla talvi kesä järvi metsä".split()  # noqa: SIM905
 
@@ -86,7 +91,11 @@ def tiny(db, tiny_folder) -> ModelVersion:
 
 @pytest.fixture
 def release(finnish) -> Release:
-    """A ready release of 16 short pairs."""
+    return make_release(finnish)
+
+
+def make_release(finnish: Language, splits: Sequence[Split] = ()) -> Release:
+    """A ready release of 16 short pairs; the first of them in those splits."""
     release = Release.objects.create(name="fi-1", state=ReleaseState.BUILDING)
     release.languages.add(finnish)
     for position, word in enumerate(WORDS):
@@ -104,6 +113,7 @@ def release(finnish) -> Release:
             position=position,
             pair_public_id=f"pair{position}",
             language_code="fi",
+            split=splits[position] if position < len(splits) else Split.TRAIN,
             text_sha256=f"{position:064x}",
             row=row,
             row_sha256=f"{position:064x}",
@@ -137,13 +147,17 @@ def test_training_lowers_the_loss_and_its_model_version_can_draft(release, tiny)
     assert version.revision == hf_local.weights_sha256(Path(version.location))
     assert Path(version.location).name == f"tiny-draft-fi-1-{version.revision[:12]}"
     model = hf_local.load(Source(model=version.location))
+    card = ModelCard.load(Path(version.location) / "README.md")
+    assert card.data.license == "apache-2.0"
+    assert card.data.language == ["fi"]
+    assert "a" * 64 in card.text
     reply = model.generate(
         [prompts.draft("Kala on hyvä.", prompts.PAPER)], sampling=Sampling(max_new_tokens=8), seeds=[1]
     )
     assert reply[0].tokens > 0
     recipe = json.loads((Path(version.location) / "recipe.json").read_text())
     assert recipe["config"]["prompt_version"] == prompts.PAPER
-    assert recipe["releases"] == [{"name": "fi-1", "sha256": "a" * 64}]
+    assert recipe["releases"] == [{"name": "fi-1", "sha256": "a" * 64, "pairs": 16, "licences": ["CC0-1.0"]}]
     assert not results.work_folder(run).exists()
 
 
@@ -249,6 +263,84 @@ def test_a_stopped_run_ends_at_its_next_step_and_leaves_no_model(release, tiny, 
     assert not ModelVersion.objects.filter(fine_tune_run=run).exists()
 
 
+def test_what_the_model_makes_of_held_out_pairs_is_measured_on_the_way(release, tiny):
+    run = open_run(release, tiny, validation=0.25)
+
+    version = finetuning.train(run)
+
+    run.refresh_from_db()
+    assert (run.pairs, run.held_out, run.steps_total) == (16, 4, 15)
+    steps = [step for step, _ in run.validation]
+    assert (steps[0], steps[-1]) == (0, 15)
+    assert steps == sorted(set(steps))
+    assert run.validation[-1][1] < run.validation[0][1]
+    assert results.read_recipe(version)["validation"] == run.validation
+    assert run.log.exclude(tokens_per_second=None).exists()
+    assert "validation loss" in run.tail
+    assert "step 15 of 15" in run.tail
+
+
+def test_test_rows_of_a_release_are_not_trained_on_and_its_validation_rows_are_held_out(finnish, tiny):
+    splits = [Split.TEST] * 3 + [Split.VALIDATION] * 2
+    run = open_run(make_release(finnish, splits), tiny, epochs=1)
+
+    finetuning.train(run)
+
+    run.refresh_from_db()
+    learned, held_out = lessons.split(lessons.rows_of(run), 0.1, 0)
+    assert {row["pair"] for row in held_out} == {"pair3", "pair4"}
+    assert {row["pair"] for row in learned} == {f"pair{number}" for number in range(5, 16)}
+    assert (run.held_out, run.steps_total) == (2, 3)
+
+
+def test_pairs_that_are_packed_see_only_themselves(release, tiny):
+    packed, padded = (
+        open_run(release, tiny, epochs=1, batch_size=size, packing=packing, order="sequential", validation=0.0)
+        for size, packing in ((16, True), (16, False))
+    )
+    finetuning.train(packed)
+    finetuning.train(padded)
+
+    assert FineTuneRun.objects.get(pk=packed.pk).step == 1
+    assert losses(packed) == pytest.approx(losses(padded), abs=1e-3)
+
+
+def test_bf16_is_for_the_cpu_too_and_fp16_is_not(release, tiny):
+    import torch
+
+    run = open_run(release, tiny, epochs=1, precision="bf16")
+    assert results.read_recipe(finetuning.train(run))["precision"] == "bf16"
+    if not torch.cuda.is_available():
+        with pytest.raises(recipes.TrainingError, match="fp16 needs a GPU"):
+            finetuning.train(open_run(release, tiny, precision="fp16"))
+
+
+def test_a_longer_pair_than_the_model_reads_is_refused(release, tiny):
+    with pytest.raises(recipes.TrainingError, match="reads 512 tokens at most"):
+        finetuning.train(open_run(release, tiny, max_length=513))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"precision": "int4"}, {"validation": 0.9}, {"batch_size": 1.5}, {"weights": {"fi-1": 0}}, {"weights": {"x": 2}}],
+)
+def test_a_recipe_that_cannot_be_is_refused_when_it_is_asked_for(release, tiny, words):
+    with pytest.raises(recipes.TrainingError):
+        open_run(release, tiny, **words)
+
+
+def test_training_does_not_begin_where_its_checkpoints_would_fill_the_disk(release, tiny, monkeypatch):
+    monkeypatch.setattr(footprint.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    run = open_run(release, tiny)
+
+    with pytest.raises(recipes.TrainingError, match="Too little disk"):
+        finetuning.train(run)
+
+    run.refresh_from_db()
+    assert run.state == JobState.FAILED
+    assert "free" in run.error
+
+
 class Killed(BaseException):
     """The worker is gone, at once."""
 
@@ -331,7 +423,9 @@ def test_running_out_of_memory_is_said_on_the_row_with_what_helps(release, tiny,
 
     run.refresh_from_db()
     assert run.state == JobState.FAILED
-    assert "smaller batch size" in run.error
+    assert "Batch size 4 and max length 512 with all weights" in run.error
+    assert "Less is needed with batch size 2 with accumulate 2 times as large" in run.error
+    assert "the method lora" in run.error
 
 
 def test_the_job_trains_the_row_and_survives_that_it_is_gone(release, tiny):

@@ -57,6 +57,22 @@ class Command(BaseCommand):
         )
         parser.add_argument("--beta", type=float, help="of DPO, with releases of preferences (default: 0.1)")
         parser.add_argument("--max-length", type=int, help="tokens of prompt and reply together")
+        parser.add_argument(
+            "--packing", action="store_true", default=None, help="several pairs in one row of the batch: less padding"
+        )
+        parser.add_argument(
+            "--precision", choices=recipes.PRECISIONS, help="default: bf16 on a GPU that has it, else fp32"
+        )
+        parser.add_argument(
+            "--validation", type=float, metavar="SHARE", help="held out where a release has no split (default: 0.1)"
+        )
+        parser.add_argument(
+            "--weight",
+            action="append",
+            default=[],
+            metavar="SOURCE=W",
+            help="take each pair of a release, or of the seeds, that often: seeds=0.5",
+        )
         parser.add_argument("--seed", type=int)
         parser.add_argument(
             "--unverified",
@@ -78,7 +94,11 @@ class Command(BaseCommand):
             "unverified",
             "source_tags",
             "beta",
+            "packing",
+            "precision",
+            "validation",
         )
+        config = {name: options[name] for name in names if options[name] is not None}
         try:
             run = finetuning.open_run(
                 options["task"],
@@ -86,7 +106,7 @@ class Command(BaseCommand):
                 seeds=codes,
                 base_model=base_model(options["base_model"], options["task"]),
                 method=options["method"],
-                config={name: options[name] for name in names if options[name] is not None},
+                config=config | {"weights": weights(options["weight"])},
             )
             finetuning.try_again(run)
             if options["queue"]:
@@ -132,6 +152,7 @@ class Command(BaseCommand):
             ),
             ("steps", f"{recipe['steps']:,}"),
             ("loss, first and last step", f"{recipe['loss_first']:.3f} → {recipe['loss_last']:.3f}"),
+            *_validation(recipe),
             ("tokens per second", speed),
             ("seconds", f"{seconds:,.1f}"),
             *_calibration(recipe),
@@ -150,6 +171,13 @@ class Command(BaseCommand):
                 f"Draft with it: manage.py draft --language CODE --backend hf --model {version.public_id}",
                 soft_wrap=True,
             )
+
+
+def _validation(recipe: dict[str, Any]) -> list[tuple[str, str]]:
+    if not recipe["validation"]:
+        return []
+    (_, first), (_, last) = recipe["validation"][0], recipe["validation"][-1]
+    return [(f"validation loss ({recipe['held_out']:,} held-out pairs)", f"{first:.3f} → {last:.3f}")]
 
 
 def _calibration(recipe: dict[str, Any]) -> list[tuple[str, str]]:
@@ -185,6 +213,18 @@ def demand_sources(names: list[str]) -> tuple[list[Release], list[str]]:
             raise CommandError(f"There is no release '{name}'. Releases: {known}. Seed pairs: seeds or seeds:CODE.")
         releases.append(release)
     return releases, sorted(codes)
+
+
+def weights(said: list[str]) -> dict[str, float]:
+    """How often each source's pairs are taken, from SOURCE=W."""
+    known: dict[str, float] = {}
+    for each in said:
+        source, _, weight = each.rpartition("=")
+        try:
+            known[source] = float(weight)
+        except ValueError:
+            raise CommandError(f"--weight {each}: write SOURCE=W, such as seeds=0.5.") from None
+    return known
 
 
 def base_model(name: str, task: str) -> ModelVersion:
