@@ -1,7 +1,8 @@
 """Finds items for people to look at: by text, state, person and flag, newest first.
 
-Who leads a language sees all of its items, others those that they have reviewed. While an item waits for reviews,
-others' answers on it are neither shown nor found, whoever asks: nobody's answer leans on another's.
+Who leads a language sees all of its items, others those that they have reviewed. While an item waits for reviews, or
+disputed for a linguist, others' answers on it are neither shown nor found here, whoever asks: nobody's answer leans on
+another's, and who decides a dispute reads the answers without names (adjudicating.py).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from annotation.models import Item, ItemKind, ItemState, Pair, Review, ReviewQue
 from xinstruct_site.people.models import Language, Role, User
 
 PER_PAGE = 25
+UNDECIDED = [ItemState.OPEN, ItemState.DISPUTED]
 SEARCH_WINDOW = 5_000  # items that one answer looks through
 
 
@@ -40,7 +42,7 @@ def visible_items(user: User, language: Language) -> QuerySet[Item]:
 def visible_reviews(user: User, language: Language) -> ReviewQuerySet:
     """Reviews that this person may read: their own, and for who leads the language those of items that are decided."""
     if leads(user, language):
-        return Review.objects.filter(~Q(item__state=ItemState.OPEN) | Q(reviewer=user), item__language=language)
+        return Review.objects.filter(~Q(item__state__in=UNDECIDED) | Q(reviewer=user), item__language=language)
     return Review.objects.filter(reviewer=user, item__language=language)
 
 

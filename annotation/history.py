@@ -1,6 +1,6 @@
 """One item's whole history, as far as a person may read it: text, drafts, reviews, outcome, and who did what when."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation import finding, trimming
 from annotation.diffing import Piece, shortened, word_diff
-from annotation.models import Flag, Item, ItemState, Pair, Review
+from annotation.models import Adjudication, Audit, Concern, Flag, Item, Pair, Review
 from generation.models import Candidate, ReleaseRow, ReleaseState
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -22,6 +22,10 @@ WORDS: dict[str, Promise] = {
     EventKind.SKIP_TAKEN_BACK: gettext_lazy("skip taken back"),
     EventKind.REVIEW_SUBMITTED: gettext_lazy("review sent"),
     EventKind.REVIEW_WITHDRAWN: gettext_lazy("review taken back"),
+    EventKind.AUDITED: gettext_lazy("audited"),
+    EventKind.AUDIT_TAKEN_BACK: gettext_lazy("audit taken back"),
+    EventKind.ADJUDICATED: gettext_lazy("decided by a linguist"),
+    EventKind.ADJUDICATION_TAKEN_BACK: gettext_lazy("decision taken back"),
     EventKind.RELABEL_TAKEN_BACK: gettext_lazy("language or variety as before"),
 }
 RESULTS: dict[str, Promise] = {
@@ -55,17 +59,19 @@ class Outcome:
 class History:
     item: Item
     is_lead: bool
-    is_waiting: bool  # so others' answers are left out
+    is_waiting: bool  # for reviews or for a linguist, so others' answers are left out
     drafts: Sequence[Candidate]
     said: list[Said]
     outcomes: list[Outcome]
     events: list[tuple[Event, str]]
+    audits: list[Audit]
+    notes: list[str]  # of linguists to those who reviewed it
     elsewhere: list[tuple[Item, bool]]  # the same text in other languages the person leads; whether it came from there
 
 
 def history(user: User, item: Item) -> History:
     """All of it for who leads the language and once the item is decided; else the person's own part."""
-    is_lead, is_waiting = finding.leads(user, item.language), item.state == ItemState.OPEN
+    is_lead, is_waiting = finding.leads(user, item.language), item.state in finding.UNDECIDED
     sees_all = is_lead and not is_waiting
     reviews = finding.visible_reviews(user, item.language).filter(item=item).order_by("submitted_at", "pk")
     return History(
@@ -76,6 +82,8 @@ def history(user: User, item: Item) -> History:
         said=[said(review, item, user) for review in reviews.select_related("reviewer", "candidate", "relabel")],
         outcomes=_outcomes(item) if sees_all else [],
         events=_events(item, None if sees_all else user),
+        audits=audits_of(item) if sees_all else [],
+        notes=[] if is_lead else notes_for_reviewers([item.pk]).get(item.pk, []),
         elsewhere=_elsewhere(user, item) if sees_all else [],
     )
 
@@ -113,6 +121,25 @@ def _outcomes(item: Item) -> list[Outcome]:
         Outcome(pair, _against_text(item, pair.spans, pair.response_edit), releases.get(pair.public_id, []))
         for pair in pairs
     ]
+
+
+def audits_of(item: Item) -> list[Audit]:
+    """All audits of an item, newest first; `shown_marks` are the marks with what their tags are called."""
+    labels = {value: str(label) for value, label in Concern.choices}
+    audits = list(item.audits.select_related("linguist").order_by("-at"))
+    for audit in audits:
+        audit.shown_marks = [mark | {"label": labels.get(mark["tag"], mark["tag"])} for mark in audit.marks]  # type: ignore[attr-defined]
+    return audits
+
+
+def notes_for_reviewers(items: Collection[int]) -> dict[int, list[str]]:
+    """What linguists wrote to those who reviewed these items (by key), without names, oldest first."""
+    notes: dict[int, list[str]] = {}
+    for rows in (Audit.objects.standing(), Adjudication.objects.filter(withdrawn_at=None)):
+        said = rows.filter(item__in=items).exclude(note="").order_by("at").values_list("item", "note")
+        for item, note in said:
+            notes.setdefault(item, []).append(note)
+    return notes
 
 
 def _events(item: Item, actor: User | None) -> list[tuple[Event, str]]:

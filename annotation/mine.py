@@ -17,6 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from annotation import cards, queues
+from annotation.history import notes_for_reviewers
 from annotation.models import Autosave, Item, ItemState, Pair, PairState, Review, Skip, Slot, SlotState
 from generation.models import ReleaseRow, ReleaseState
 from xinstruct_site.people.models import Language, Membership, User
@@ -58,6 +59,7 @@ class Decided:
     state: Promise | str
     is_settled: bool
     releases: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # of linguists to those who reviewed the item
 
     @property
     def may_reopen(self) -> bool:
@@ -128,12 +130,14 @@ def what_became(reviews: Iterable[Review]) -> list[Decided]:
         names = releases.setdefault(of_pair[pair], [])
         if name not in names:
             names.append(name)
+    notes = notes_for_reviewers([review.item_id for review in reviews])
     return [
         Decided(
             review,
             STATES[review.item.state],
             review.item.state != ItemState.OPEN,
             releases.get(review.item_id, []),
+            notes.get(review.item_id, []),
         )
         for review in reviews
     ]

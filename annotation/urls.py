@@ -2,7 +2,20 @@
 
 from django.urls import path
 
-from annotation.views import duels, fast, guidelines, home, items, languages, mine, practice, releases, review
+from annotation.views import (
+    audits,
+    disputes,
+    duels,
+    fast,
+    guidelines,
+    home,
+    items,
+    languages,
+    mine,
+    practice,
+    releases,
+    review,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -38,6 +51,17 @@ urlpatterns = [
     path("duels/<slug:code>/<slug:public_id>/", duels.vote, name="vote"),
     path("duels/<slug:code>/<slug:public_id>/skip", duels.skip, name="skip_vote"),
     path("duels/<slug:code>/<slug:public_id>/undo", duels.undo, name="undo_vote"),
+    path("audit/<slug:code>/", audits.lane, name="audits"),
+    path("audit/<slug:code>/next/", audits.following, name="next_audit"),
+    path("audit/<slug:code>/rules/", audits.rules, name="audit_rules"),
+    path("audit/<slug:code>/rules/<uuid:audit_id>/set-aside", audits.set_rule_aside, name="set_rule_aside"),
+    path("audit/<slug:code>/tags/", audits.tags, name="audit_tags"),
+    path("audit/<slug:code>/tags/<int:pk>/retire", audits.retire_tag, name="retire_tag"),
+    path("audit/<slug:code>/undo/<uuid:audit_id>", audits.undo, name="undo_audit"),
+    path("audit/<slug:code>/disputed/", disputes.disputes, name="disputes"),
+    path("audit/<slug:code>/disputed/undo/<uuid:adjudication_id>", disputes.undo, name="undo_dispute"),
+    path("audit/<slug:code>/disputed/<slug:public_id>/", disputes.dispute, name="dispute"),
+    path("audit/<slug:code>/<slug:public_id>/", audits.audit, name="audit"),
     path("releases/", releases.releases, name="releases"),
     path("releases/<slug:public_id>/", releases.release, name="release"),
     path("releases/<slug:public_id>/manifest.json", releases.download_manifest, name="download_manifest"),

@@ -1,5 +1,6 @@
 """`/languages/<code>/guidelines/`: read by everybody of the language, written by its linguists, version by version."""
 
+import uuid
 from typing import Any
 
 from django.contrib import messages
@@ -10,12 +11,14 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from annotation import auditing
 from annotation.diffing import word_diff
 from annotation.forms import GuidelinesForm
+from annotation.models import Audit
 from annotation.views.access import language_for, person
 from xinstruct_site.people import guidelines as writing
 from xinstruct_site.people.markdown import render
-from xinstruct_site.people.models import Direction, Language, Role
+from xinstruct_site.people.models import Direction, GuidelinesVersion, Language, Role
 
 VERSIONS_SHOWN = 100
 
@@ -37,7 +40,8 @@ def edit(request: HttpRequest, code: str) -> HttpResponse:
     """Write, look at it, publish. Asked for a preview by HTMX, it answers with that alone."""
     language = language_for(request, code, Role.LINGUIST)
     form = GuidelinesForm(request.POST or None, language=language, initial=start(request, language))
-    context: dict[str, Any] = {"language": language, "form": form}
+    rule = suggested_rule(request, language)
+    context: dict[str, Any] = {"language": language, "form": form, "rule": rule}
     if request.method != "POST":
         return TemplateResponse(request, "annotation/guidelines_edit.html", context)
     status = 200 if form.is_valid() else 422
@@ -46,7 +50,7 @@ def edit(request: HttpRequest, code: str) -> HttpResponse:
         context |= {"preview": shown(data["body"], data["written_in"], language)}
         if "preview" not in request.POST:
             try:
-                writing.publish(language, author=person(request), **data)
+                version = writing.publish(language, author=person(request), **data)
             except writing.Outdated as exc:
                 status = 409
                 context |= {"outdated": exc, "diff": word_diff(exc.current.guidelines, data["body"])}
@@ -54,6 +58,8 @@ def edit(request: HttpRequest, code: str) -> HttpResponse:
                 messages.info(request, str(exc))
                 return redirect("guidelines", code=language.code)
             else:
+                if rule:
+                    auditing.close_rule(rule, version=version)
                 messages.success(request, _("Published. Annotators are told until they have opened it."))
                 return redirect("guidelines", code=language.code)
     wants_preview_only = request.htmx and "preview" in request.POST  # type: ignore[attr-defined]
@@ -100,11 +106,24 @@ def start(request: HttpRequest, language: Language) -> dict[str, Any]:
         "written_in": language.guidelines_language,
         "based_on": language.guidelines_version,
     }
+    if rule := suggested_rule(request, language):
+        longest_note = GuidelinesVersion._meta.get_field("note").max_length
+        body = f"{language.guidelines.rstrip()}\n\n{auditing.as_guideline(rule)}\n".lstrip("\n")
+        return fresh | {"body": body, "note": " ".join(rule.rule.split())[:longest_note]}
     taken_up = request.GET.get("from", "")
     if not (taken_up.isascii() and taken_up.isdecimal() and len(taken_up) < 9):
         return fresh
     old = get_object_or_404(language.guidelines_versions, version=int(taken_up))
     return fresh | {"body": old.body, "written_in": old.written_in}
+
+
+def suggested_rule(request: HttpRequest, language: Language) -> Audit | None:
+    """The audit whose suggested rule is about to become part of the guidelines, if it still waits."""
+    try:
+        asked = uuid.UUID(request.GET.get("rule", ""))
+    except ValueError:
+        return None
+    return auditing.with_open_rules(language).filter(pk=asked).first()
 
 
 def shown(body: str, written_in: str, language: Language) -> dict[str, Any]:

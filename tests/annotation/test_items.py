@@ -1,11 +1,14 @@
 """Finding items and reading one's whole history: who sees what, and that nobody leans on another's answer."""
 
 import re
+import uuid
 
 import pytest
 from django.urls import reverse
 
-from annotation import finding, practice, queues, reviewing
+from annotation import adjudicating, finding, practice, queues, reviewing
+from annotation.adjudicating import Submission
+from annotation.agreement import Wording
 from annotation.models import Flag, Item, ItemKind, ItemState
 from tests.factories import accepting, make_items, make_language, make_text, make_user, rejecting
 from xinstruct_site.people.models import Role
@@ -199,6 +202,9 @@ def test_history_of_a_decided_item_says_all_of_it_in_order(client, lead, zara, o
     flags = {Flag.BOILERPLATE: "the menu"}
     decide(zara, items[0], accepting(changed, candidate=draft, response_edit="ایک متن۔", flags=flags))
     decide(omar, items[0], rejecting("It sells something."))
+    assert "It sells something." not in page_of(client, lead, items[0])  # until a linguist has decided
+    words = Submission(uuid.uuid4(), "accept", 4, "", Wording(changed, "", "ایک متن۔"))
+    adjudicating.adjudicate(make_user(language=items[0].language, role=Role.LINGUIST), items[0], words)
 
     page = page_of(client, lead, items[0])
 
@@ -207,6 +213,7 @@ def test_history_of_a_decided_item_says_all_of_it_in_order(client, lead, zara, o
     for words in ("It sells something.", str(zara), str(omar), "disputed", "web, edited by a person"):
         assert words in page
     assert page.index("claimed") < page.index("review sent") < page.index("verdict: disputed")
+    assert page.index("verdict: disputed") < page.index("decided by a linguist")
 
 
 def test_hostile_words_stay_words(client, lead, zara, omar, items):

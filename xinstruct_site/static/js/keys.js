@@ -25,6 +25,12 @@ const KEYS = [
   { word: "both_good", show: "3", key: "3", code: /^(?:Digit|Numpad)(3)$/, act: press },
   { word: "both_bad", show: "4", key: "4", code: /^(?:Digit|Numpad)(4)$/, act: press },
   { word: "why", show: "W", key: "w", code: "KeyW", here: "#rationale", act: () => find("#rationale")?.focus() },
+  { word: "pass", show: "P", key: "p", code: "KeyP", act: press },
+  { word: "fix", show: "F", key: "f", code: "KeyF", act: press },
+  { word: "exclude", show: "X", key: "x", code: "KeyX", act: press },
+  { word: "back", show: "B", key: "b", code: "KeyB", act: press },
+  { word: "later", show: "N", key: "n", code: "KeyN", act: press },
+  { word: "mark", show: "M", key: "m", code: "KeyM", act: () => find("#mark-bar:not([hidden]) select")?.focus() },
   { word: "leave", show: "Esc", key: "Escape", always: true, here: "body", act: () => document.activeElement?.blur() },
   { word: "help", show: "?", key: "?", here: "#keys", act: showKeys },
 ];
@@ -113,7 +119,7 @@ function addHint(place, show) {
 
 export function hintOnButtons() {
   for (const { word, show } of KEYS) {
-    addHint(find(`:is(button, legend)[data-key="${word}"]`), show);
+    addHint(find(`:is(button, legend, a)[data-key="${word}"]`), show);
   }
   for (const button of findAll("button[data-reason]")) addHint(button, button.dataset.reason);
   for (const button of findAll("[data-help]")) {

@@ -1,0 +1,244 @@
+"""`/audit/<code>/`: linguists look at what reviewers accepted, mark it, and decide; each decision can be taken back."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from annotation import adjudicating, auditing, history, trimming, verdicts
+from annotation.linguist_forms import AuditForm, AuditTagForm, words_of
+from annotation.models import Audit, AuditTag, Concern, Pair
+from annotation.views.access import language_for, person
+from annotation.views.review import link
+from generation.models import Release, ReleaseState
+from xinstruct_site.people.models import Language, Role
+
+SHOWN = 50
+LANES = {
+    "held": gettext_lazy("Asked for by reviewers"),
+    "flagged": gettext_lazy("Flagged"),
+    "sample": gettext_lazy("Random sample"),
+}
+SEVERITIES = {1: gettext_lazy("minor"), 2: gettext_lazy("serious"), 3: gettext_lazy("grave")}
+DONE = {
+    "pass": gettext_lazy("Passed."),
+    "fix": gettext_lazy("Fixed."),
+    "exclude": gettext_lazy("Excluded."),
+    "send_back": gettext_lazy("Sent back: other people review it anew."),
+}
+
+
+@require_safe
+@never_cache
+@login_required
+def lane(request: HttpRequest, code: str) -> HttpResponse:
+    """What waits for a linguist, one lane at a time."""
+    user, language = person(request), language_for(request, code, Role.LINGUIST)
+    name, release = asked_lane(request, language)
+    waiting = auditing.for_linguist(pairs_of(name, language, release), user).select_related("item__text")
+    context = lanes(request, language) | {
+        "lane": name,
+        "release": release,
+        "candidates": Release.objects.filter(state=ReleaseState.CANDIDATE, languages=language),
+        "pairs": list(waiting[:SHOWN]),
+        "lane_query": lane_query(name, release),
+        "own": list(own_audits(request, language)),
+    }
+    return TemplateResponse(request, "annotation/audit_lane.html", context)
+
+
+@require_safe
+@never_cache
+@login_required
+def following(request: HttpRequest, code: str) -> HttpResponse:
+    """On to the next pair of a lane, or back to the lane where it is empty."""
+    user, language = person(request), language_for(request, code, Role.LINGUIST)
+    name, release = asked_lane(request, language)
+    waiting = list(auditing.for_linguist(pairs_of(name, language, release), user).select_related("item")[:SHOWN])
+    ids = [pair.item.public_id for pair in waiting]
+    after = request.GET.get("after", "")
+    rest = ids[ids.index(after) + 1 :] if after in ids else ids
+    if not rest:
+        return redirect(f"{reverse('audits', args=[language.code])}?{lane_query(name, release)}")
+    return redirect(f"{reverse('audit', args=[language.code, rest[0]])}?{lane_query(name, release)}")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@login_required
+def audit(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
+    """One pair: read, mark, decide."""
+    user, language = person(request), language_for(request, code, Role.LINGUIST)
+    pairs = Pair.objects.current().select_related("item__text", "item__language")
+    pair = get_object_or_404(pairs, item__language=language, item__public_id=public_id)
+    name, release = asked_lane(request, language)
+    status = 200
+    if request.method == "POST":
+        form = AuditForm(request.POST)
+        if form.is_valid():
+            data = form.cleaned_data
+            is_fix = data["verdict"] == "fix"
+            submission = auditing.Submission(
+                id=data["id"],
+                verdict=data["verdict"],
+                marks=data["marks"],
+                note=data["note"],
+                rule=data["rule"],
+                wording=form.wording(verdicts.wording_of(pair)) if is_fix else None,
+            )
+            try:
+                auditing.audit(user, pair, submission)
+            except auditing.Invalid as exc:
+                for field, message in exc.errors.items():
+                    form.add_error(field, message)
+            except auditing.DecisionError as exc:
+                form.add_error(None, str(exc))
+            else:
+                messages.success(request, DONE[data["verdict"]])
+                return redirect(f"{reverse('next_audit', args=[language.code])}?{lane_query(name, release)}")
+        status = 422
+    else:
+        form = AuditForm(initial=words_of(pair) | {"id": uuid.uuid4(), "marks": "[]"})
+    form.fields["response_edit"].widget.attrs |= {"lang": language.code, "dir": language.direction}
+    context = lanes(request, language) | {
+        "lane": name,
+        "lane_query": lane_query(name, release),
+        "form": form,
+        "pair": pair,
+        "item": pair.item,
+        "text": pair.item.text,
+        "link": link(pair.item.text.url),
+        "kept": trimming.quoted([(span["start"], span["end"]) for span in pair.spans], pair.item.text.body),
+        "answers": adjudicating.answers(pair.item),
+        "before": history.audits_of(pair.item),
+        "is_own": pair.item.reviews.standing().filter(reviewer=user).exists(),
+        "waits": auditing.auditable(language).filter(pk=pair.pk).exists(),
+        "tags": [*Concern.choices, *((tag.name, tag.name) for tag in auditing.own_tags(language))],
+        "severities": list(SEVERITIES.items()),
+    }
+    return TemplateResponse(request, "annotation/audit.html", context, status=status)
+
+
+@require_POST
+@login_required
+def undo(request: HttpRequest, code: str, audit_id: uuid.UUID) -> HttpResponse:
+    """Take one's own audit back, and go to its pair."""
+    language = language_for(request, code, Role.LINGUIST)
+    audits = Audit.objects.select_related("item__text", "item__language", "pair")
+    done = get_object_or_404(audits, pk=audit_id, item__language=language)
+    try:
+        auditing.withdraw(person(request), done)
+    except auditing.DecisionError as exc:
+        messages.error(request, str(exc))
+        return redirect("audits", code=language.code)
+    messages.success(request, _("Taken back. The pair is what it was before."))
+    return redirect("audit", code=language.code, public_id=done.item.public_id)
+
+
+# Rules
+
+
+@require_safe
+@login_required
+def rules(request: HttpRequest, code: str) -> HttpResponse:
+    """What audits suggest for the guidelines."""
+    language = language_for(request, code, Role.LINGUIST)
+    closed = Audit.objects.standing().filter(item__language=language, rule_in_version__isnull=False)
+    context = lanes(request, language) | {
+        "lane": "rules",
+        "audits": list(auditing.with_open_rules(language)[:SHOWN]),
+        "taken_up": list(closed.order_by("-rule_closed_at")[:SHOWN]),
+    }
+    return TemplateResponse(request, "annotation/audit_rules.html", context)
+
+
+@require_POST
+@login_required
+def set_rule_aside(request: HttpRequest, code: str, audit_id: uuid.UUID) -> HttpResponse:
+    language = language_for(request, code, Role.LINGUIST)
+    done = get_object_or_404(Audit, pk=audit_id, item__language=language)
+    if auditing.close_rule(done):
+        messages.success(request, _("Set aside."))
+    return redirect("audit_rules", code=language.code)
+
+
+# Tags
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def tags(request: HttpRequest, code: str) -> HttpResponse:
+    """The language's own tags, beside those that every language has."""
+    user, language = person(request), language_for(request, code, Role.LINGUIST)
+    form = AuditTagForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        language.audit_tags.update_or_create(
+            name=form.cleaned_data["name"], defaults={"retired_at": None}, create_defaults={"made_by": user}
+        )
+        return redirect("audit_tags", code=language.code)
+    context = lanes(request, language) | {
+        "lane": "tags",
+        "form": form,
+        "common": [label for _value, label in Concern.choices],
+        "own_tags": list(auditing.own_tags(language)),
+    }
+    return TemplateResponse(request, "annotation/audit_tags.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def retire_tag(request: HttpRequest, code: str, pk: int) -> HttpResponse:
+    language = language_for(request, code, Role.LINGUIST)
+    auditing.retire_tag(get_object_or_404(AuditTag, pk=pk, language=language))
+    messages.success(request, _("Retired. Marks that carry it stay as they are."))
+    return redirect("audit_tags", code=language.code)
+
+
+# What the pages share
+
+
+def asked_lane(request: HttpRequest, language: Language) -> tuple[str, Release | None]:
+    name = request.GET.get("lane", "held")
+    releases = Release.objects.filter(state=ReleaseState.CANDIDATE, languages=language)
+    release = releases.filter(public_id=request.GET.get("release", "")[:40]).first() if name == "sample" else None
+    return (name if name in LANES else "held"), release
+
+
+def lane_query(name: str, release: Release | None) -> str:
+    return f"lane={name}" + (f"&release={release.public_id}" if release else "")
+
+
+def pairs_of(name: str, language: Language, release: Release | None) -> QuerySet[Pair]:
+    if name == "sample":
+        return auditing.sample(language, release)
+    return auditing.flagged(language) if name == "flagged" else auditing.held(language)
+
+
+def own_audits(request: HttpRequest, language: Language) -> QuerySet[Audit]:
+    """The linguist's own last ones, to be taken back."""
+    own = Audit.objects.standing().filter(linguist=person(request), item__language=language)
+    return own.select_related("item__text").order_by("-at")[:10]
+
+
+def lanes(request: HttpRequest, language: Language) -> dict[str, Any]:
+    """The tabs, each with how much waits there for this person."""
+    user = person(request)
+    return {
+        "language": language,
+        "tabs": [
+            (name, label, auditing.for_linguist(pairs_of(name, language, None), user).count())
+            for name, label in LANES.items()
+        ],
+        "disputes": adjudicating.for_linguist(adjudicating.disputed(language), user).count(),
+        "open_rules": auditing.with_open_rules(language).count(),
+    }
