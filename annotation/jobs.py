@@ -6,7 +6,7 @@ import django_rq
 
 from annotation import freezing, queues, similar
 from generation import curation, queueing
-from generation.models import ARRIVALS, Release, ReleaseState
+from generation.models import ARRIVALS, Release
 from xinstruct_site.people.models import Language, User
 
 logger = logging.getLogger(__name__)
@@ -67,5 +67,4 @@ def ring_again() -> int:
     """
     for language in similar.languages_to_remember():
         queueing.ring_named(remember_accepted, language, QUEUE, f"remember-{language.pk}")
-    building = Release.objects.filter(state=ReleaseState.BUILDING)
-    return queueing.ring_again(build_release, building, Release.objects.none(), QUEUE)
+    return queueing.ring_again(build_release, Release.objects.unfrozen(), Release.objects.none(), QUEUE)

@@ -14,10 +14,11 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import exports, freezing, jobs
+from annotation.filtering import Filters
 from annotation.formats import FORMATS, formats_of
 from annotation.models import Pair
 from generation import queueing
-from generation.models import Release, ReleaseState
+from generation.models import Release
 from generation.views.access import MaintainerRequest, maintained_languages, maintainers_only
 from generation.views.banner import worker_banner
 from xinstruct_site.people.models import Language
@@ -92,7 +93,9 @@ def start_building(
         return standing
     queueing.demand_worker(jobs.QUEUE)
     with transaction.atomic():
-        release = freezing.open_release(name, languages, created_by=request.user, preferences=preferences)
+        release = freezing.open_release(
+            name, languages, created_by=request.user, filters=Filters(preferences=preferences)
+        )
         if not queueing.is_waiting(release):
             queueing.ring(jobs.build_release, release, jobs.QUEUE)
     return release
@@ -114,7 +117,7 @@ def release(request: MaintainerRequest, public_id: str) -> HttpResponse:
         "query": list(one.query.items()),
         "versions": list(one.versions.items()),
         "formats": formats_of(one),
-        "is_going_on": one.state == ReleaseState.BUILDING,
+        "is_going_on": one.is_going_on,
     }
     template = "annotation/release.html#live" if request.htmx else "annotation/release.html"
     return TemplateResponse(request, template, context)

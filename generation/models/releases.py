@@ -140,6 +140,11 @@ class Release(models.Model):
         return not self.is_frozen and self.state != ReleaseState.FAILED
 
     @property
+    def small_languages(self) -> list[str]:
+        """Languages that have fewer rows than was asked for, where they are marked and not left out."""
+        return [code for code, number in self.counts.items() if number < self.query.get("rows_min", 0)]
+
+    @property
     def is_gold(self) -> bool:
         """A set that evaluators are measured on and nothing is trained on."""
         return bool(self.query.get("items") == GOLD)

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from annotation import exports, freezing, jobs, queues, reviewing
+from annotation import exports, freezing, jobs, queues, reviewing, rows
 from annotation.formats import FORMATS, PAIRS
 from annotation.freezing import NameTaken, NothingToRelease, ReleaseError
 from annotation.models import Item, Pair, PairState, Review
@@ -95,6 +95,7 @@ def test_personal_data_is_masked_in_what_leaves(aino, finnish):
 def test_row_says_where_each_part_comes_from_and_nothing_of_people(release, pairs, aino):
     row = release.rows.last().row
     pair, candidate = pairs[2], pairs[2].candidate
+    lineage = row.pop("lineage")
 
     assert row == {
         "instruction": "Say what follows.",
@@ -121,7 +122,16 @@ def test_row_says_where_each_part_comes_from_and_nothing_of_people(release, pair
         "run": candidate.run.public_id,
         "masked": False,
         "edited": True,
+        "licences": {"text": "CC-BY-4.0", "model": "", "contributors": ["CC0-1.0"]},
+        "split": release.rows.last().split,
+        "split_group": pair.item.text.sha256,
     }
+    text, draft, [review] = lineage["text"], lineage["draft"], lineage["reviews"]
+    assert (text["import"], text["sha256"]) == (pair.item.text.imported_in.public_id, pair.item.text.sha256)
+    assert (draft["instruction"], draft["run"]) == (candidate.instruction, candidate.run.public_id)
+    assert (draft["revision"], draft["seed"]) == (candidate.run.model_version.revision, 0)
+    assert (review["decision"], review["instruction"], review["edited"]) == ("accept", "Say what follows.", True)
+    assert lineage["audit"] == []
     assert not release.rows.first().row["edited"]
     everything = json.dumps(list(release.rows.values()), default=str)
     reviews = Review.objects.all()
@@ -204,14 +214,15 @@ def test_name_that_cannot_be_a_files_is_refused(name, finnish):
 
 def test_error_in_the_middle_leaves_no_rows_and_says_so(pairs, finnish, swahili, monkeypatch):
     monkeypatch.setattr(freezing, "BATCH", 1)
-    real = freezing._row
+    monkeypatch.setattr(rows, "BATCH", 1)
+    real = rows.row_of
 
-    def fail_at_the_last(pair, reviews):
+    def fail_at_the_last(pair, *said):
         if pair == pairs[2]:
             raise RuntimeError("the disk of somebody's secret.txt")
-        return real(pair, reviews)
+        return real(pair, *said)
 
-    monkeypatch.setattr(freezing, "_row", fail_at_the_last)
+    monkeypatch.setattr(rows, "row_of", fail_at_the_last)
     with pytest.raises(RuntimeError):
         freezing.build_release("broken", [finnish, swahili])
     failed = Release.objects.get()

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import call_command
 
 from annotation import exports, freezing, queues, reviewing
+from annotation.filtering import Filters
 from annotation.models import Item, Pair
 from generation import prompts
 from generation.models import Release, Round, Selection
@@ -46,7 +47,7 @@ def test_pair_is_preferred_to_the_draft_that_people_changed_or_passed_over(aino,
     accept(aino, item_with(finnish, drafts[0]), 0, drafts[0])  # nothing to compare it with
     accept(aino, item_with(finnish, drafts[0]), 0, "Describe a market day!")  # nothing to speak of
 
-    release = freezing.build_release("wanted", [finnish], preferences=True)
+    release = freezing.build_release("wanted", [finnish], filters=Filters(preferences=True))
 
     rows = {frozen.pair_public_id: frozen.row for frozen in release.rows.all()}
     assert {pair: (row["rejected"]["instruction"], row["rejected"]["why"]) for pair, row in rows.items()} == {
@@ -59,7 +60,7 @@ def test_pair_is_preferred_to_the_draft_that_people_changed_or_passed_over(aino,
     assert (lost["run"], lost["model"]["name"]) == (candidate.run.public_id, candidate.run.model_version.name)
     assert release.holds_preferences
     assert release.counts == {"fi": 3}
-    assert freezing.build_release("wanted", [finnish], preferences=True) == release
+    assert freezing.build_release("wanted", [finnish], filters=Filters(preferences=True)) == release
     with pytest.raises(freezing.NameTaken):
         freezing.build_release("wanted", [finnish])
 
@@ -88,4 +89,4 @@ def test_without_a_draft_that_lost_there_is_nothing_to_release(aino, finnish):
     accept(aino, item, 0, item.candidates()[0].instruction)
 
     with pytest.raises(freezing.NothingToRelease, match="preferred to a draft"):
-        freezing.build_release("wanted", [finnish], preferences=True)
+        freezing.build_release("wanted", [finnish], filters=Filters(preferences=True))
