@@ -11,13 +11,10 @@ from itertools import combinations
 import numpy as np
 
 from annotation.reliability import Estimate, alpha
+from generation.intervals import Rate, rate
 
 BASE, TIE, RIVAL = OUTCOMES = ("base", "tie", "rival")
 WORTH = {BASE: 0.0, TIE: 0.5, RIVAL: 1.0}
-DRAWS = 2000
-LEVEL = 0.95
-FEWEST = 5  # questions: an interval from fewer would promise more than it holds
-Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +25,6 @@ class Ballot:
     person: Hashable
     outcome: str
     first_won: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share of `n` votes on so many questions; without bounds where these are too few to tell."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-    questions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +57,6 @@ def figures(ballots: Sequence[Ballot]) -> Figures:
         same=rate(_meetings(ballots)),
         alpha=alpha(_counts(ballots), "nominal"),
     )
-
-
-def rate(points: Iterable[tuple[Hashable, float]], seed: int = 0) -> Rate | None:
-    """The mean of values in 0..1, with the 95 % interval of a bootstrap over their questions; None for no points.
-
-    Where all questions say the same a bootstrap would know no doubt: there it is Wilson's interval over questions.
-    """
-    sums: dict[Hashable, float] = defaultdict(float)
-    numbers: dict[Hashable, int] = defaultdict(int)
-    for question, value in points:
-        sums[question] += value
-        numbers[question] += 1
-    if not numbers:
-        return None
-    total, n = np.array(list(sums.values())), np.array(list(numbers.values()))
-    value, questions = float(total.sum() / n.sum()), len(n)
-    if questions < FEWEST:
-        return Rate(value, None, None, int(n.sum()), questions)
-    if np.ptp(total / n) == 0:
-        return Rate(value, *wilson(value, questions), int(n.sum()), questions)
-    drawn = np.random.default_rng(seed).multinomial(questions, np.full(questions, 1 / questions), size=DRAWS)
-    low, high = np.quantile((drawn @ total) / (drawn @ n), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Rate(value, float(low), float(high), int(n.sum()), questions)
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of n."""
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def majority(outcomes: Sequence[str]) -> str:

@@ -7,8 +7,8 @@ import logging
 
 from django.conf import settings
 
-from generation import drafting, finetuning, funnels, ingest, queueing, recipes, scoring, training, uploads
-from generation.models import FineTuneRun, JobState, Run, Upload
+from generation import drafting, evaluation, finetuning, funnels, ingest, queueing, recipes, scoring, training, uploads
+from generation.models import Evaluation, FineTuneRun, JobState, Run, Upload
 from xinstruct_site.people.models import Language
 
 logger = logging.getLogger(__name__)
@@ -18,6 +18,7 @@ DRAFT_QUEUE = "cpu"
 SCORE_QUEUE = "cpu"
 IMPORT_QUEUE = "cpu"
 TRAINING_QUEUE = "cpu"
+EVALUATION_QUEUE = "cpu"
 COUNT_QUEUE = "default"
 DRAFTS_WORTH_HELP = 200
 
@@ -73,6 +74,18 @@ def train_run(run_id: int) -> None:
         logger.warning("fine-tune run %s: %s", run_id, exc)
 
 
+def evaluate_model(evaluation_id: int) -> None:
+    """Have the evaluation's model answer its questions, and count."""
+    row = Evaluation.objects.filter(pk=evaluation_id).first()
+    if row is None:
+        logger.info("evaluation %s is gone: nothing to do", evaluation_id)
+        return
+    try:
+        evaluation.evaluate(row)
+    except evaluation.EvaluationError as exc:  # on the row already, where people look
+        logger.warning("evaluation %s: %s", evaluation_id, exc)
+
+
 def import_upload(upload_id: int) -> None:
     """Import the texts of a file that came through a page."""
     upload = Upload.objects.filter(pk=upload_id).first()
@@ -93,3 +106,5 @@ def ring_again() -> None:
     ingest.close_abandoned()
     waiting = Upload.objects.filter(state=JobState.QUEUED)
     queueing.ring_again(import_upload, waiting, Upload.objects.abandoned(), IMPORT_QUEUE)
+    queued_evaluations = Evaluation.objects.filter(state=JobState.QUEUED)
+    queueing.ring_again(evaluate_model, queued_evaluations, Evaluation.objects.abandoned(), EVALUATION_QUEUE)

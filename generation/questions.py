@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from django.db import reset_queries
+from django.db import reset_queries, transaction
 
 from generation import jsonl
-from generation.models import IMPORTED, Answer, ModelVersion, Question, QuestionSet, Task
+from generation.models import IMPORTED, Answer, ModelVersion, Question, QuestionSet, Release, ReleaseState, Split, Task
 from generation.rejections import Reason, Rejected, Tally, max_length, rejected_rows
 from xinstruct_site.people.ids import new_public_id
 from xinstruct_site.people.models import Language, User
@@ -39,6 +39,10 @@ ANSWER_NAMES = {
 NAME = re.compile(r"[\w-]{1,100}", re.ASCII)  # of a set
 Row = dict[str, Any]
 T = TypeVar("T", Question, Answer)
+
+
+class QuestionError(Exception):
+    """There are no questions to be had. The message says why."""
 
 
 @dataclass
@@ -189,3 +193,40 @@ def _values(
             used.add(name)
         values[column] = value or defaults.get(column, "")
     return values, {key: value for key, value in row.items() if key not in used}
+
+
+def from_release(release: Release, name: str, created_by: User | None = None) -> tuple[QuestionSet, int]:
+    """A set of the release's test split, with the responses as references; and how many questions are new.
+
+    Nothing is trained on those rows, so the loss on them is held out.
+
+    Raises:
+        QuestionError: the release has none, or the name belongs to other questions.
+    """
+    if release.state != ReleaseState.READY or release.holds_ratings or release.holds_preferences:
+        raise QuestionError(f"'{release.name}' is no ready release of pairs.")
+    if QuestionSet.objects.filter(name=name).exclude(release=release).exists():
+        raise QuestionError(f"There is a question set '{name}' already. Choose another name.")
+    rows = release.rows.filter(split=Split.TEST, blanked_at=None).order_by("position")
+    if not rows.exists():
+        raise QuestionError(f"'{release.name}' has no test split.")
+    languages = {language.code: language for language in release.languages.all()}
+    with transaction.atomic():
+        question_set, _ = QuestionSet.objects.get_or_create(
+            name=name, defaults={"release": release, "created_by": created_by}
+        )
+        before = question_set.questions.count()
+        Question.objects.bulk_create(
+            (
+                Question(
+                    question_set=question_set, language=languages[row.language_code], key=row.pair_public_id,
+                    instruction=row.row["instruction"], input=row.row.get("input") or "", written_in="en",
+                    reference=row.row["response"], source=release.name, licence_id=row.row["licence"],
+                    extra={"text_sha256": row.text_sha256},
+                )
+                for row in rows.iterator(chunk_size=500)
+            ),
+            ignore_conflicts=True,
+            batch_size=500,
+        )  # fmt: skip
+    return question_set, question_set.questions.count() - before

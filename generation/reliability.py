@@ -54,7 +54,7 @@ def figures(points: Sequence[Point], threshold: float | None) -> dict[str, Any]:
     return said
 
 
-def wilson(hits: int, total: int) -> tuple[float, float]:
+def wilson(hits: float, total: int) -> tuple[float, float]:
     """The interval of a share."""
     share = hits / total
     middle = share + Z * Z / (2 * total)

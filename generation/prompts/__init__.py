@@ -183,7 +183,7 @@ def drafted_reply(instruction: str, input: str = "") -> str:
     return f"{instruction}\n\n### Input:\n{input}" if input else instruction
 
 
-def answer_prompt(instruction: str, language_name: str, input: str = "", *, source: str = WEB) -> str:
+def answer(instruction: str, language_name: str, input: str = "", *, source: str = WEB) -> Prompt:
     """The paper's prompt for an answer in the language. Ends in a newline; the response follows.
 
     An empty language name leaves the language open. Source `seed` asks for the style of an assistant, as the paper's
@@ -193,7 +193,18 @@ def answer_prompt(instruction: str, language_name: str, input: str = "", *, sour
     header = words["with_input"] if input else words["plain"]
     tag = words["tags"][source].replace("{language}", language_name) if language_name else ""
     given = f"### Input:\n{input}\n\n" if input else ""
-    return f"{header}\n\n### Instruction:\n{instruction}{tag}\n\n{given}### Response:\n"
+    return Prompt(f"{header}\n\n### Instruction:\n", instruction, f"{tag}\n\n{given}### Response:\n")
+
+
+def answer_prompt(instruction: str, language_name: str, input: str = "", *, source: str = WEB) -> str:
+    """The same as one string."""
+    return answer(instruction, language_name, input, source=source).plain()
+
+
+def answer_in_chat(instruction: str, language_name: str, input: str = "") -> Prompt:
+    """The same question for models with a chat template, which bring their own words around it."""
+    tag = wording(ANSWER)["tags"][WEB].replace("{language}", language_name) if language_name else ""
+    return Prompt("", instruction, f"{tag}\n\n{input}" if input else tag, is_chat=True)
 
 
 # Styles and lengths

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from annotation.duel_figures import BASE, RIVAL, TIE, Ballot, figures, majority, rate, wilson
+from annotation.duel_figures import BASE, RIVAL, TIE, Ballot, figures, majority
+from generation.intervals import rate
+from generation.reliability import wilson
 
 
 def test_win_rate_is_wins_and_half_the_ties_over_all_votes():
@@ -28,7 +30,7 @@ def test_votes_on_one_question_narrow_the_interval_no_further_than_that_question
     once = rate((n, float(n < 60)) for n in range(100))
     tenfold = rate((n, float(n < 60)) for n in range(100) for _ in range(10))
 
-    assert (tenfold.n, tenfold.questions) == (1000, 100)
+    assert (tenfold.n, tenfold.clusters) == (1000, 100)
     assert (tenfold.low, tenfold.high) == pytest.approx((once.low, once.high))
 
 
@@ -52,7 +54,7 @@ def test_where_every_question_says_the_same_wilson_stands_in_for_a_bootstrap_tha
 
 def test_wilsons_interval_is_the_textbooks():
     """Of 10 in 20: 0.299 to 0.701 (Brown, Cai and DasGupta's tables, and statsmodels)."""
-    assert wilson(0.5, 20) == pytest.approx((0.2993, 0.7007), abs=1e-4)
+    assert wilson(10, 20) == pytest.approx((0.2993, 0.7007), abs=1e-4)
 
 
 def test_four_questions_are_too_few_for_an_interval():

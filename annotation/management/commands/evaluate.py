@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Q
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from annotation import duel_figures, duels
 from annotation.models import Duel
-from generation import questions
+from generation import drafting, evaluation, questions
+from generation.backends import BACKENDS
+from generation.intervals import Rate
 from generation.management.reading import (
     demand_language,
     demand_length,
@@ -18,20 +23,34 @@ from generation.management.reading import (
     print_tally,
     progress,
 )
-from generation.models import ModelVersion, Question, QuestionSet, Task
+from generation.models import (
+    IMPORTED,
+    Evaluation,
+    JobState,
+    ModelVersion,
+    Question,
+    QuestionSet,
+    Release,
+    Task,
+)
+
+WIDTH = 200
 
 
 class Command(BaseCommand):
     help = (
-        "Compare models. `questions` and `answers` import what models are asked and what they answered elsewhere; "
-        "`duel` puts two models' answers before native speakers, blind; `report` says what came of it."
+        "Compare models. `questions` imports what models are asked, or takes it from a release's test split; `answers` "
+        "imports what a model answered elsewhere, `run` has one answer here and counts: share in the language, chrF, "
+        "held-out loss, length, repetition; `duel` puts two models' answers before native speakers, blind; `report` "
+        "says what came of all that."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
 
         ask = steps.add_parser("questions", help="import questions from JSONL (id, prompt, lang, source, license)")
-        ask.add_argument("files", nargs="+", metavar="FILE", help="JSONL, plain or gzipped; - is standard input")
+        ask.add_argument("files", nargs="*", metavar="FILE", help="JSONL, plain or gzipped; - is standard input")
+        ask.add_argument("--release", default="", metavar="NAME", help="in place of files: its test split")
         ask.add_argument("--set", required=True, metavar="NAME", dest="set", help="made where it is new")
         ask.add_argument("--language", default="", metavar="CODE", help="of the answers, for rows that name none")
         ask.add_argument(
@@ -48,6 +67,13 @@ class Command(BaseCommand):
         said.add_argument("--language", default="", metavar="CODE", help="for rows that name none")
         said.add_argument("--license", default="", metavar="ID", help="of the model")
 
+        run = steps.add_parser("run", help="have a model answer the questions that it has not, and count")
+        run.add_argument("set", metavar="SET")
+        run.add_argument(
+            "--model", default="", metavar="MODEL", help="public id, folder, hub id or name at an endpoint"
+        )
+        run.add_argument("--backend", default="", choices=["", *BACKENDS], help="where it is asked; XI_BACKEND without")
+
         duel = steps.add_parser("duel", help="open a blind comparison of two models' answers")
         duel.add_argument("set", metavar="SET")
         duel.add_argument("--base", required=True, metavar="MODEL", help="public id, or name where it is the only one")
@@ -56,12 +82,13 @@ class Command(BaseCommand):
         duel.add_argument("--overlap", type=int, default=2, metavar="N", help="votes for each pair of answers (2)")
 
         report = steps.add_parser("report", help="win rates with intervals, position bias and agreement of duels")
-        report.add_argument("duels", nargs="*", metavar="DUEL", help="public ids; all without")
+        report.add_argument("--set", default="", metavar="NAME", dest="set", help="of that question set alone")
 
     def handle(self, *args: str, **options: Any) -> None:
         steps: dict[str, Callable[..., None]] = {
             "questions": self.import_questions,
             "answers": self.import_answers,
+            "run": self.run_model,
             "duel": self.open_duels,
             "report": self.report,
         }
@@ -69,11 +96,18 @@ class Command(BaseCommand):
 
     @property
     def console(self) -> Console:
-        return Console(file=cast("TextIO", self.stdout), highlight=False)
+        # Into a file or a pipe a table goes whole, and not folded to the width of a terminal that is not there.
+        width = None if self.stdout.isatty() else WIDTH
+        return Console(file=cast("TextIO", self.stdout), highlight=False, width=width)
 
     def import_questions(self, files: list[str], **options: Any) -> None:
         language = demand_language(options["language"]) if options["language"] else None
         name = demand_set_name(options["set"])
+        if bool(files) == bool(options["release"]):
+            raise CommandError("name files or --release, and not both", returncode=2)
+        if options["release"]:
+            self.split_questions(options["release"], name)
+            return
         sources = demand_sources(files)
         with progress("questions: reading") as show:
             _, done = questions.import_questions(
@@ -86,6 +120,16 @@ class Command(BaseCommand):
                 on_progress=show,
             )
         self.print_import(f"Questions of {name}", done)
+
+    def split_questions(self, release_name: str, name: str) -> None:
+        release = Release.objects.filter(name=release_name).first()
+        if release is None:
+            raise CommandError(f"There is no release '{release_name}'.")
+        try:
+            question_set, new = questions.from_release(release, name)
+        except questions.QuestionError as exc:
+            raise CommandError(str(exc)) from exc
+        self.console.print(f"Questions of {name}: {question_set.questions.count():,}, {new:,} of them new")
 
     def import_answers(self, files: list[str], **options: Any) -> None:
         question_set = demand_set(options["set"])
@@ -112,6 +156,46 @@ class Command(BaseCommand):
             self.console.print(f"Rejected rows: {done.rejected_path}", soft_wrap=True)
         demand_whole(done.tally)
 
+    def run_model(self, **options: Any) -> None:
+        question_set = demand_set(options["set"])
+        version = self.demand_model(options["backend"], options["model"])
+        try:
+            row = evaluation.open_evaluation(question_set, version)
+            with Progress(console=Console(stderr=True), transient=True) as bar:
+                task = bar.add_task("answering", total=None)
+                evaluation.evaluate(row, lambda done, total: bar.update(task, completed=done, total=total))
+        except evaluation.EvaluationError as exc:
+            raise CommandError(str(exc)) from exc
+        row.refresh_from_db()
+        if row.state != JobState.DONE:
+            raise CommandError(f"The evaluation is {row.state}: somebody else is at it, or it was stopped.")
+        self.console.print(self.counted([row]))
+
+    def demand_model(self, backend: str, model: str) -> ModelVersion:
+        """The model that is to answer: one that is known to answer here, or whatever the backend finds."""
+        answering = ModelVersion.objects.filter(task=Task.ANSWER)
+        if known := answering.filter(Q(public_id=model) | Q(name=model, backend=IMPORTED)).first():
+            return known
+        try:
+            return drafting.model_version(backend or settings.BACKEND, model or settings.MODEL, task=Task.ANSWER)[0]
+        except drafting.DraftingError as exc:
+            raise CommandError(str(exc)) from exc
+
+    def counted(self, rows: list[Evaluation]) -> Table:
+        table = Table(
+            "set", "model", "language", "answers", "in the language", "in circles", "median length", "chrF", "loss",
+            "empty", "cut",
+        )  # fmt: skip
+        for row in rows:
+            for code, said in row.figures.items():
+                table.add_row(
+                    row.question_set.name, f"{row.model_version.name} ({row.model_version.public_id})", code,
+                    str(said["answers"]), listed(said["in_language"]), listed(said["repeated"]),
+                    f"{said['chars']['median']:g}", "–" if said["chrf"] is None else f"{said['chrf']:.1f}",
+                    listed(said.get("loss")), str(said["empty"]), str(said["cut"]),
+                )  # fmt: skip
+        return table
+
     def open_duels(self, **options: Any) -> None:
         question_set = demand_set(options["set"])
         base, rival = demand_answerer(options["base"]), demand_answerer(options["rival"])
@@ -129,34 +213,42 @@ class Command(BaseCommand):
         self.console.print(table)
 
     def report(self, **options: Any) -> None:
-        wanted = options["duels"]
-        found = Duel.objects.select_related("language", "base", "rival", "question_set").order_by("pk")
-        if wanted:
-            found = found.filter(public_id__in=wanted)
-            if missing := set(wanted) - set(found.values_list("public_id", flat=True)):
-                raise CommandError(f"There is no duel {', '.join(sorted(missing))}.")
-        if not found.exists():
-            raise CommandError("There is no duel yet: manage.py evaluate duel SET --base M --rival M --language CODE")
+        sets = [demand_set(options["set"])] if options["set"] else list(QuestionSet.objects.all())
+        measured = Evaluation.objects.filter(question_set__in=sets, state=JobState.DONE)
+        held = Duel.objects.filter(question_set__in=sets).select_related("language", "base", "rival", "question_set")
+        rows = list(measured.select_related("question_set", "model_version").order_by("question_set", "pk"))
+        if rows:
+            self.console.print(self.counted(rows))
         table = Table(
-            "duel", "language", "rival against base", "votes", "wins", "ties", "losses", "win rate", "first wins",
-            "people agree",
+            "duel", "set", "language", "rival against base", "votes", "wins", "ties", "losses", "win rate",
+            "first wins", "people agree",
         )  # fmt: skip
-        for duel in found:
+        for duel in held.order_by("pk"):
             said = duel_figures.figures(duels.ballots(duel))
             table.add_row(
-                duel.public_id, duel.language.code, f"{duel.rival.name} against {duel.base.name}",
+                duel.public_id, duel.question_set.name, duel.language.code,
+                f"{duel.rival.name} against {duel.base.name}",
                 *map(str, (said.votes, said.wins, said.ties, said.losses)),
                 *map(spelt, (said.win_rate, said.first_wins, said.same)),
             )  # fmt: skip
-        self.console.print(table)
+        if not rows and not table.row_count:
+            raise CommandError("Nothing was evaluated yet: manage.py evaluate run SET --model M")
+        if table.row_count:
+            self.console.print(table)
 
 
-def spelt(rate: duel_figures.Rate | None) -> str:
+def spelt(rate: Rate | None) -> str:
     if rate is None:
         return "–"
     if rate.low is None or rate.high is None:
         return f"{rate.value:.2f} (too few for an interval)"
     return f"{rate.value:.2f} ({rate.low:.2f}–{rate.high:.2f})"
+
+
+def listed(value: list[float] | None) -> str:
+    if value is None:
+        return "–"
+    return "{:.2f}".format(*value) if value[1] is None else "{:.2f} ({:.2f}–{:.2f})".format(*value)
 
 
 def demand_set_name(name: str) -> str:

@@ -1,0 +1,58 @@
+"""Means with intervals where several values may hang together, such as votes on one question. Numbers only."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from generation.reliability import wilson
+
+DRAWS = 2000
+LEVEL = 0.95
+FEWEST = 5  # clusters: an interval from fewer would promise more than it holds
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A mean of `n` values in so many clusters; without bounds where these are too few to tell."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    clusters: int
+
+    def as_list(self) -> list[float | None]:
+        """Value, low and high as a record keeps them."""
+        return [None if number is None else round(number, 4) for number in (self.value, self.low, self.high)]
+
+
+def rate(points: Iterable[tuple[Hashable, float]], seed: int = 0) -> Rate | None:
+    """The mean of values in 0..1 with the 95 % interval of a bootstrap over their clusters; None for no points.
+
+    Where all clusters say the same a bootstrap would know no doubt: there it is Wilson's interval over clusters.
+    """
+    found = mean(points, seed)
+    if found and found.low is not None and found.high is not None and found.high - found.low < 1e-9:
+        low, high = wilson(found.value * found.clusters, found.clusters)
+        return Rate(found.value, low, high, found.n, found.clusters)
+    return found
+
+
+def mean(points: Iterable[tuple[Hashable, float]], seed: int = 0) -> Rate | None:
+    """The same for values of any size."""
+    sums: dict[Hashable, float] = defaultdict(float)
+    numbers: dict[Hashable, int] = defaultdict(int)
+    for cluster, value in points:
+        sums[cluster] += value
+        numbers[cluster] += 1
+    if not numbers:
+        return None
+    total, n = np.array(list(sums.values())), np.array(list(numbers.values()))
+    value, clusters = float(total.sum() / n.sum()), len(n)
+    if clusters < FEWEST:
+        return Rate(value, None, None, int(n.sum()), clusters)
+    drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=DRAWS)
+    low, high = np.quantile((drawn @ total) / (drawn @ n), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Rate(value, float(low), float(high), int(n.sum()), clusters)
