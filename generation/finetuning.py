@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -98,6 +99,8 @@ def open_run(
         raise TrainingError("Packing is for pairs; preferences cannot be packed.")
     key = recipes.key_of(task, releases, seeds, base_model, method, config)
     with transaction.atomic():
+        if created_by and not FineTuneRun.objects.filter(key=key).exists():
+            demand_quota(created_by)
         run, is_new = FineTuneRun.objects.get_or_create(
             key=key,
             defaults={
@@ -115,6 +118,21 @@ def open_run(
     return run
 
 
+def demand_quota(person: User) -> None:
+    """Keep one person from filling the queue for everybody. Call it in the transaction that queues.
+
+    Raises:
+        TrainingError: that person has as many runs waiting or running as one may have.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=person.pk)  # two requests at once count each other
+    number = FineTuneRun.objects.unfinished().filter(created_by=person).count()
+    if number >= settings.FINETUNES_PER_PERSON:
+        raise TrainingError(
+            f"You have {number} fine-tune runs waiting or running, and nobody may have more than "
+            f"{settings.FINETUNES_PER_PERSON} at once (XI_FINETUNES_PER_PERSON). Wait for one to end, or cancel one."
+        )
+
+
 def train(run: FineTuneRun, on_progress: Callable[[Progress], None] | None = None) -> ModelVersion:
     """Train the run to its end and give its model version; a run that is done gives the one it has.
 
@@ -126,6 +144,17 @@ def train(run: FineTuneRun, on_progress: Callable[[Progress], None] | None = Non
         return run.model_version
     if not run.claim():
         raise NotOurs(f"{run} is {FineTuneRun.objects.get(pk=run.pk).state}: somebody else has it, or it was stopped.")
+    return _carry(run, on_progress)
+
+
+def train_next() -> ModelVersion | None:
+    """Train the run that is first in line; None where none waits. Raises what `train` raises."""
+    run = next((run for run in FineTuneRun.objects.in_line() if run.claim()), None)
+    return _carry(run, None) if run else None
+
+
+def _carry(run: FineTuneRun, on_progress: Callable[[Progress], None] | None) -> ModelVersion:
+    """Bring a claimed run to an end, whichever, and say on its row which."""
     with tail() as said:
         try:
             with heartbeat(run):

@@ -63,15 +63,15 @@ def score_language(language_id: int) -> None:
 
 
 def train_run(run_id: int) -> None:
-    """Train the fine-tune run's model version."""
-    run = FineTuneRun.objects.filter(pk=run_id).first()
-    if run is None:
-        logger.info("fine-tune run %s is gone: nothing to train", run_id)
-        return
+    """Train the run that is first in line, which need not be the one that rang: a maintainer may have moved another up.
+
+    As many jobs ring as runs wait, so each run gets its turn.
+    """
     try:
-        finetuning.train(run)
+        if finetuning.train_next() is None:
+            logger.info("fine-tune run %s rang, and none waits: nothing to train", run_id)
     except (recipes.TrainingError, training.NotOurs) as exc:  # on the run's row already, where people look
-        logger.warning("fine-tune run %s: %s", run_id, exc)
+        logger.warning("rung by fine-tune run %s: %s", run_id, exc)
 
 
 def evaluate_model(evaluation_id: int) -> None:

@@ -34,5 +34,6 @@ urlpatterns = [
     path("finetunes/", finetunes.finetunes, name="finetunes"),
     path("finetunes/<slug:public_id>/", finetunes.finetune, name="finetune"),
     path("finetunes/<slug:public_id>/cancel/", finetunes.cancel_finetune, name="cancel_finetune"),
+    path("finetunes/<slug:public_id>/move/", finetunes.move_finetune, name="move_finetune"),
     path("finetunes/<slug:public_id>/continue/", finetunes.continue_finetune, name="continue_finetune"),
 ]

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from generation.models.keys import public_id_field
 from generation.models.model_versions import ModelVersion, Task
 from generation.models.releases import Release
-from generation.models.work import JobModel, JobQuerySet
+from generation.models.work import JobModel, JobQuerySet, JobState
 from xinstruct_site.people.models import Language
 
 
@@ -25,6 +25,10 @@ class FineTuneRunQuerySet(JobQuerySet):
         beyond = Language.objects.filter(releases__fine_tune_runs=models.OuterRef("pk")).exclude(code__in=codes)
         return self.filter(~models.Exists(beyond), seeds__contained_by=codes)
 
+    def in_line(self) -> Self:
+        """Runs that a worker may take, in the order in which it should; one whose worker died waits, too."""
+        return (self.filter(state=JobState.QUEUED) | self.abandoned()).order_by("-place", "id")
+
 
 class FineTuneRun(JobModel):
     """Trains a model version for one task from releases and seeds. The same recipe is the same run."""
@@ -38,6 +42,7 @@ class FineTuneRun(JobModel):
     method = models.CharField(_("method"), max_length=10, choices=Method, default=Method.FULL)
     config = models.JSONField(default=dict)
     pairs = models.PositiveIntegerField(default=0)
+    place = models.IntegerField(default=0, help_text="Higher goes first; among equals the older one.")
     step = models.PositiveIntegerField(default=0)
     steps_total = models.PositiveIntegerField(default=0)
     held_out = models.PositiveIntegerField(default=0, help_text="Pairs to validate on.")
@@ -53,6 +58,12 @@ class FineTuneRun(JobModel):
 
     def __str__(self) -> str:
         return f"fine-tune run {self.public_id}"
+
+    def move_to_front(self) -> bool:
+        """Be the next that a worker takes. False where the run does not wait."""
+        first = FineTuneRun.objects.filter(state=JobState.QUEUED).order_by("-place").values("place")[:1]
+        waiting = FineTuneRun.objects.filter(pk=self.pk, state=JobState.QUEUED)
+        return bool(waiting.update(place=models.Subquery(first) + 1))
 
 
 class FineTuneLogQuerySet(models.QuerySet["FineTuneLog"]):

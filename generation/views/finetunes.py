@@ -52,7 +52,10 @@ def finetunes(request: MaintainerRequest) -> HttpResponse:
     context = {
         "form": form,
         "refusal": refusal,
-        "runs": visible.select_related("base_model", "model_version").prefetch_related("releases")[:RUNS_SHOWN],
+        "line": visible.in_line().select_related("base_model").prefetch_related("releases")[:RUNS_SHOWN],
+        "runs": visible.exclude(state=JobState.QUEUED)
+        .select_related("base_model", "model_version")
+        .prefetch_related("releases")[:RUNS_SHOWN],
         "models": ModelVersion.objects.within(languages).select_related("fine_tune_run__base_model")[:MODELS_SHOWN],
         **worker_banner(jobs.TRAINING_QUEUE),
     }
@@ -76,8 +79,9 @@ def start_training(
             config=config,
             created_by=request.user,
         )
-        if run.state in {JobState.FAILED, JobState.STOPPED} and run.requeue():
-            run.refresh_from_db()
+        if run.state in {JobState.FAILED, JobState.STOPPED}:
+            finetuning.demand_quota(request.user)
+            finetuning.try_again(run)
         if run.state == JobState.QUEUED and not queueing.is_waiting(run):
             queueing.ring(jobs.train_run, run, jobs.TRAINING_QUEUE)
     if run.state == JobState.DONE:
@@ -135,7 +139,9 @@ def cancel_finetune(request: MaintainerRequest, public_id: str) -> HttpResponse:
     with transaction.atomic():
         if one.stop():
             Event.record(EventKind.FINETUNE_CANCELLED, one, actor=request.user, step=one.step)
-            messages.success(request, _("Cancelled. The trainer leaves at its next step."))
+            messages.success(
+                request, _("Cancelled. The trainer keeps a checkpoint and leaves; Continue goes on from there.")
+            )
     return redirect("finetune", one.public_id)
 
 
@@ -145,11 +151,23 @@ def continue_finetune(request: MaintainerRequest, public_id: str) -> HttpRespons
     one = get_finetune(request, public_id)
     try:
         queueing.demand_worker(jobs.TRAINING_QUEUE)
-    except queueing.NoWorker as exc:
+        with transaction.atomic():
+            finetuning.demand_quota(request.user)
+            if one.requeue():
+                queueing.ring(jobs.train_run, one, jobs.TRAINING_QUEUE)
+                Event.record(EventKind.FINETUNE_QUEUED, one, actor=request.user)
+    except (queueing.NoWorker, recipes.TrainingError) as exc:
         context = finetune_context(one) | {"refusal": str(exc)}
         return TemplateResponse(request, "generation/finetune.html", context, status=409)
-    with transaction.atomic():
-        if one.requeue():
-            queueing.ring(jobs.train_run, one, jobs.TRAINING_QUEUE)
-            Event.record(EventKind.FINETUNE_QUEUED, one, actor=request.user)
     return redirect("finetune", one.public_id)
+
+
+@require_POST
+@maintainers_only
+def move_finetune(request: MaintainerRequest, public_id: str) -> HttpResponse:
+    """Have a waiting run go before the others that wait."""
+    one = get_finetune(request, public_id)
+    with transaction.atomic():
+        if one.move_to_front():
+            Event.record(EventKind.FINETUNE_QUEUED, one, actor=request.user, moved="to the front")
+    return redirect("finetunes")

@@ -341,6 +341,34 @@ def test_training_does_not_begin_where_its_checkpoints_would_fill_the_disk(relea
     assert "free" in run.error
 
 
+def test_a_cancelled_run_keeps_a_checkpoint_and_goes_on_from_there(release, tiny, monkeypatch):
+    monkeypatch.setattr(finetuning, "TELL_SECONDS", 0)
+    run = open_run(release, tiny)
+    steps: list[int] = []
+
+    def stop(progress: training.Progress) -> None:
+        if progress.step == 7:
+            FineTuneRun.objects.get(pk=run.pk).stop()
+
+    with pytest.raises(training.NotOurs):
+        finetuning.train(run, on_progress=stop)
+    run.refresh_from_db()
+    finetuning.try_again(run)
+    finetuning.train(run, on_progress=lambda progress: steps.append(progress.step))
+
+    assert steps == list(range(8, 21))
+    assert list(run.log.order_by("step").values_list("step", flat=True)) == list(range(1, 21))
+
+
+def test_the_job_takes_the_run_that_is_first_in_line(release, tiny):
+    first, second = open_run(release, tiny, epochs=1), open_run(release, tiny, epochs=1, seed=1)
+    second.move_to_front()
+
+    jobs.train_run(first.pk)
+
+    assert [FineTuneRun.objects.get(pk=run.pk).state for run in (first, second)] == [JobState.QUEUED, JobState.DONE]
+
+
 class Killed(BaseException):
     """The worker is gone, at once."""
 

@@ -135,12 +135,14 @@ def things(urdu, finnish):
     return {
         "text": text.public_id, "run": run.public_id, "finetune": finetune.public_id, "rejected_rows": batch.public_id,
         "stop_run": run.public_id, "continue_run": run.public_id, "score_run": run.public_id,
-        "cancel_finetune": finetune.public_id, "continue_finetune": finetune.public_id, "stop_upload": upload.public_id,
+        "cancel_finetune": finetune.public_id, "continue_finetune": finetune.public_id,
+        "move_finetune": finetune.public_id, "stop_upload": upload.public_id,
     }  # fmt: skip
 
 
 def test_things_of_a_language_exist_for_its_maintainers_only(client, things, keeper, aino, stranger):
-    posts = {"stop_run", "continue_run", "score_run", "cancel_finetune", "continue_finetune", "stop_upload"}
+    posts = {"stop_run", "continue_run", "score_run", "cancel_finetune", "continue_finetune", "move_finetune",
+             "stop_upload"}  # fmt: skip
     for person, expected in ((keeper, 404), (aino, 403), (stranger, 403), (None, 302)):
         if person:
             client.force_login(person)
@@ -178,7 +180,8 @@ def test_a_model_trained_on_another_language_is_not_offered(client, things, keep
 def test_state_changes_by_post_only(client, maintainer, things):
     client.force_login(maintainer)
 
-    for name in ("stop_run", "continue_run", "score_run", "cancel_finetune", "continue_finetune", "stop_upload"):
+    for name in ("stop_run", "continue_run", "score_run", "cancel_finetune", "continue_finetune",
+                 "move_finetune", "stop_upload"):  # fmt: skip
         assert client.get(reverse(name, args=[things[name]])).status_code == 405
 
 
@@ -656,6 +659,37 @@ def test_training_is_cancelled_and_continued_by_buttons(
     run.refresh_from_db()
     assert run.state == JobState.QUEUED
     assert queueing.is_waiting(run)
+
+
+def test_a_waiting_run_is_moved_before_the_others(client, maintainer, finnish):
+    runs = [make_finetune("fi") for _ in range(3)]
+    client.force_login(maintainer)
+
+    client.post(reverse("move_finetune", args=[runs[2].public_id]))
+    client.post(reverse("move_finetune", args=[runs[1].public_id]))
+
+    page = client.get(reverse("finetunes"))
+    assert [run.pk for run in page.context_data["line"]] == [runs[1].pk, runs[2].pk, runs[0].pk]
+    assert not page.context_data["runs"]
+
+
+def test_one_person_has_no_more_runs_in_the_queue_than_the_installation_allows(
+    client, maintainer, finnish, worker_listens, hf, settings
+):
+    settings.FINETUNES_PER_PERSON = 1
+    SeedPair.objects.create(language=finnish, sha256="0" * 64, **VERIFIED)
+    stopped = make_finetune("fi", state=JobState.STOPPED)
+    client.force_login(maintainer)
+
+    first = client.post(reverse("finetunes"), start_data())
+    again = client.post(reverse("finetunes"), start_data())
+    second = client.post(reverse("finetunes"), start_data(epochs="2"))
+    continued = client.post(reverse("continue_finetune", args=[stopped.public_id]))
+
+    assert (first.status_code, again.status_code) == (302, 302)  # the same recipe is the same run
+    assert (second.status_code, continued.status_code) == (409, 409)
+    assert "nobody may have more than 1 at once" in second.content.decode()
+    assert FineTuneRun.objects.unfinished().count() == 1
 
 
 def test_the_list_of_finetunes_needs_few_queries_however_many(
