@@ -26,7 +26,8 @@ def seed(system: "System", languages: dict[str, dict[str, int]], people: dict[st
 
     Args:
         languages: by code: items (0), overlap (1), quorum (1), drafts for each text (3), practice items (0),
-            drafted (0): texts of a run and a round of half of them, as the machine half leaves them behind.
+            drafted (0): texts of a run and a round of half of them, as the machine half leaves them behind; held (0)
+            and disputed (0): so many of the items are accepted with a cultural concern, or not agreed upon.
         people: by e-mail address: languages, and role (annotator), which may be maintainer without languages.
     Returns:
         For each person the session key that a browser signs in with.
@@ -56,6 +57,7 @@ def fill(languages: dict[str, dict[str, int]], people: dict[str, dict[str, Any]]
             draft_and_select(language, wanted["drafted"])
         for number in range(wanted.get("practice", 0)):
             make_practice(language, number)
+        review_first(language, wanted.get("held", 0), wanted.get("disputed", 0))
     sessions = {}
     for email, wanted in people.items():
         user = User.objects.filter(email=email).first() or User.objects.create_user(
@@ -80,6 +82,19 @@ def make_practice(language: Any, number: int) -> None:
         title="Practice", body=body, instruction=DRAFTS[0], decision="accept", overall=4, explanation=explanation
     )
     practice.make_lesson(language, sketch)
+
+
+def review_first(language: Any, held: int, disputed: int) -> None:
+    """Two people have reviewed the first items: held for a linguist, and after them disputed ones."""
+    from annotation.models import Flag, Item
+    from tests.factories import accepting, decide, rejecting
+
+    items = list(Item.objects.filter(language=language, kind="normal").order_by("pk")[: held + disputed])
+    for number, item in enumerate(items):
+        draft = item.candidates()[0]
+        first = accepting(draft.instruction, candidate=draft, flags={Flag.CULTURAL: "?"} if number < held else {})
+        second = accepting(draft.instruction, candidate=draft) if number < held else rejecting("It is another one.")
+        decide(item, first, second)
 
 
 def corpus(code: str) -> list[str]:
