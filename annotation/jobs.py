@@ -4,9 +4,10 @@ import logging
 
 import django_rq
 
-from annotation import freezing, queues, similar
+from annotation import freezing, judging_duels, queues, similar
+from annotation.models import JudgeRun
 from generation import curation, queueing
-from generation.models import ARRIVALS, Release
+from generation.models import ARRIVALS, JobState, Release
 from xinstruct_site.people.models import Language, User
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,18 @@ def build_release(release_id: int) -> None:
         freezing.freeze(release)
     except freezing.ReleaseError as exc:  # on the release's row already, where people look
         logger.warning("release %s: %s", release_id, exc)
+
+
+def judge_duel(run_id: int) -> None:
+    """Have the run's judge say what it makes of the duel."""
+    run = JudgeRun.objects.filter(pk=run_id).first()
+    if run is None:
+        logger.info("judge run %s is gone: nothing to judge", run_id)
+        return
+    try:
+        judging_duels.judge(run)
+    except judging_duels.JudgeError as exc:  # on the run's row already, where people look
+        logger.warning("judge run %s: %s", run_id, exc)
 
 
 def ring_select(language: Language, count: int, user: User) -> None:
@@ -67,4 +80,6 @@ def ring_again() -> int:
     """
     for language in similar.languages_to_remember():
         queueing.ring_named(remember_accepted, language, QUEUE, f"remember-{language.pk}")
+    waiting = JudgeRun.objects.filter(state=JobState.QUEUED)
+    queueing.ring_again(judge_duel, waiting, JudgeRun.objects.abandoned(), QUEUE)
     return queueing.ring_again(build_release, Release.objects.unfrozen(), Release.objects.none(), QUEUE)

@@ -12,7 +12,17 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from annotation.trimming import response
-from generation.models import Answer, Candidate, ModelVersion, Question, QuestionSet, Round, Text, public_id_field
+from generation.models import (
+    Answer,
+    Candidate,
+    JobModel,
+    ModelVersion,
+    Question,
+    QuestionSet,
+    Round,
+    Text,
+    public_id_field,
+)
 from xinstruct_site.people.models import ContributorAgreement, Language, User
 
 RATING = (1, 5)
@@ -696,3 +706,47 @@ class Vote(models.Model):
         """The two answers in the order in which they stand for this person."""
         both = [self.bout.base_answer, self.bout.rival_answer]
         return both if self.base_is_first else both[::-1]
+
+
+class JudgeRun(JobModel):
+    """Has a model judge every bout of a duel, in both orders. What it says counts by its agreement with people."""
+
+    public_id = public_id_field()
+    duel = models.ForeignKey(Duel, on_delete=models.CASCADE, related_name="judge_runs")
+    judge = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
+    prompt_version = models.CharField(max_length=60)
+    done = models.PositiveIntegerField(default=0, help_text="Bouts judged.")
+    total = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["duel", "judge", "prompt_version"], name="one_judge_run_per_duel_and_judge")
+        ]
+
+    def __str__(self) -> str:
+        return f"judge run {self.public_id}"
+
+
+class RulingOutcome(models.TextChoices):
+    BASE = "base", _("base")
+    RIVAL = "rival", _("rival")
+    TIE = "tie", _("tie")
+    UNSTABLE = "unstable", _("unstable")  # the two orders say different things: counted as a tie
+    UNPARSED = "unparsed", _("unparsed")  # a reply names no verdict
+
+
+class Ruling(models.Model):
+    """What a judge said of one bout: both replies as they came, and what they amount to."""
+
+    run = models.ForeignKey(JudgeRun, on_delete=models.CASCADE, related_name="rulings")
+    bout = models.ForeignKey(Bout, on_delete=models.CASCADE, related_name="rulings")
+    base_first = models.TextField(blank=True, help_text="The reply where the base's answer stood first.")
+    rival_first = models.TextField(blank=True, help_text="The reply where the rival's answer stood first.")
+    outcome = models.CharField(max_length=10, choices=RulingOutcome)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "bout"], name="one_ruling_per_run_and_bout")]
+
+    def __str__(self) -> str:
+        return f"ruling on bout {self.bout_id}: {self.outcome}"

@@ -1,6 +1,6 @@
 """`manage.py evaluate ...`: questions and answers in, models asked and measured, duels opened and reported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO, cast
 
 from django.conf import settings
@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from annotation import duel_figures, duels
-from annotation.models import Duel
+from annotation import duel_figures, duels, judging_duels
+from annotation.models import Duel, JudgeRun
 from generation import drafting, evaluation, questions
 from generation.backends import BACKENDS
 from generation.intervals import Rate
@@ -81,6 +81,11 @@ class Command(BaseCommand):
         duel.add_argument("--language", required=True, nargs="+", metavar="CODE")
         duel.add_argument("--overlap", type=int, default=2, metavar="N", help="votes for each pair of answers (2)")
 
+        judge = steps.add_parser("judge", help="have a model judge a duel; shown only beside its agreement with people")
+        judge.add_argument("duel", metavar="DUEL", help="public id")
+        judge.add_argument("--model", default="", metavar="MODEL", help="public id, folder, hub id, or name")
+        judge.add_argument("--backend", default="", choices=["", *BACKENDS], help="where it is asked")
+
         report = steps.add_parser("report", help="win rates with intervals, position bias and agreement of duels")
         report.add_argument("--set", default="", metavar="NAME", dest="set", help="of that question set alone")
 
@@ -90,6 +95,7 @@ class Command(BaseCommand):
             "answers": self.import_answers,
             "run": self.run_model,
             "duel": self.open_duels,
+            "judge": self.judge,
             "report": self.report,
         }
         steps[options["step"]](**options)
@@ -212,6 +218,23 @@ class Command(BaseCommand):
             table.add_row(duel.public_id, language.code, *names, bouts, str(duel.left_out), f"/duels/{language.code}/")
         self.console.print(table)
 
+    def judge(self, **options: Any) -> None:
+        duel = Duel.objects.select_related("base", "rival").filter(public_id=options["duel"]).first()
+        if duel is None:
+            raise CommandError(f"There is no duel '{options['duel']}': manage.py evaluate report lists them.")
+        version = self.demand_model(options["backend"], options["model"])
+        try:
+            run = judging_duels.open_run(duel, version)
+            with Progress(console=Console(stderr=True), transient=True) as bar:
+                task = bar.add_task("judging", total=None)
+                judging_duels.judge(run, lambda done, total: bar.update(task, completed=done, total=total))
+        except judging_duels.JudgeError as exc:
+            raise CommandError(str(exc)) from exc
+        run.refresh_from_db()
+        if run.state != JobState.DONE:
+            raise CommandError(f"The judge run is {run.state}: somebody else is at it, or it was stopped.")
+        self.console.print(judgements([run]))
+
     def report(self, **options: Any) -> None:
         sets = [demand_set(options["set"])] if options["set"] else list(QuestionSet.objects.all())
         measured = Evaluation.objects.filter(question_set__in=sets, state=JobState.DONE)
@@ -235,6 +258,25 @@ class Command(BaseCommand):
             raise CommandError("Nothing was evaluated yet: manage.py evaluate run SET --model M")
         if table.row_count:
             self.console.print(table)
+        runs = JudgeRun.objects.filter(duel__in=held).select_related("duel", "judge").order_by("pk")
+        if runs:
+            self.console.print(judgements(runs))
+
+
+def judgements(runs: Iterable[JudgeRun]) -> Table:
+    """What judges said, never without how far they agree with people."""
+    table = Table("duel", "judge", "bouts voted on", "agrees with people", "alpha", "win rate", "unstable", "unparsed")
+    for run in runs:
+        said = judging_duels.judged(run, duels.ballots(run.duel))
+        row = [run.duel.public_id, run.judge.name, str(said.voted)]
+        if said.figures is None:
+            row.append(f"not shown: people voted on too few ({said.voted} of at least {said.fewest})")
+        else:
+            known = said.figures
+            row += [spelt(known.same), "–" if known.alpha is None else f"{known.alpha.value:.2f}"]
+            row += [spelt(known.win_rate), f"{known.unstable} of {known.rulings}", str(known.unparsed)]
+        table.add_row(*row)
+    return table
 
 
 def spelt(rate: Rate | None) -> str:
