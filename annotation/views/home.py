@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from annotation import duels, queues
+from annotation import adjudicating, auditing, duels, queues
 from annotation.models import Slot
 from annotation.overview import pipelines
 from generation.queueing import live_workers
@@ -28,6 +28,7 @@ def home(request: HttpRequest) -> HttpResponse:
                 "progress": queues.progress(user, language),
                 "waiting": waiting,
                 "to_compare": to_compare.get(language.pk, 0),
+                "to_decide": for_linguists(user, language),
             }
             for language, waiting in own
         ],
@@ -47,6 +48,14 @@ def waiting_for(user: User) -> list[tuple[Language, int]]:
     own = [m.language for m in user.current_memberships() if m.language and m.role != Role.MAINTAINER]
     languages = list(dict.fromkeys(own))
     return [(language, waiting_items(user, language)) for language in languages]
+
+
+def for_linguists(user: User, language: Language) -> int | None:
+    """How many held pairs and disputed items wait for this person; None where they are no linguist there."""
+    if not user.has_role(language, Role.LINGUIST):
+        return None
+    held = auditing.for_linguist(auditing.held(language), user).count()
+    return held + adjudicating.for_linguist(adjudicating.disputed(language), user).count()
 
 
 def waiting_items(user: User, language: Language) -> int:

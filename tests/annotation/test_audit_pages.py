@@ -170,3 +170,10 @@ def test_note_reaches_those_who_reviewed_it_and_names_nobody(client, linguist, d
     client.post(reverse("undo_dispute", args=["ur", Adjudication.objects.get().pk]))
     disputed.refresh_from_db()
     assert disputed.state == ItemState.DISPUTED
+
+
+def test_home_tells_linguists_and_nobody_else_how_much_waits_for_them(client, linguist, item, disputed, zara):
+    client.force_login(linguist)
+    assert "Audit: 2" in client.get("/").content.decode()
+    client.force_login(zara)
+    assert "Audit" not in client.get("/").content.decode()

@@ -36,6 +36,7 @@ document.addEventListener("selectionchange", () => {
   if (!now) return;
   chosen = now;
   bar().hidden = false;
+  find("#marking").lang = find(`[data-part="${now.part}"]`).lang;
   find("#marking bdi").textContent = now.quote;
 });
 
@@ -93,7 +94,7 @@ function draw() {
       element(
         "li",
         {},
-        element("q", {}, element("bdi", {}, mark.quote)),
+        element("q", { lang: find(`[data-part="${mark.part}"]`).lang }, element("bdi", {}, mark.quote)),
         element("span", {}, `${label(mark.tag)} · ${find(`#mark-severity [value="${mark.severity}"]`).textContent}`),
         ...(mark.note ? [element("bdi", { class: "soft" }, mark.note)] : []),
         element("button", { type: "button", click: () => write(read().filter((_, other) => other !== at)) }, list.dataset.remove),
