@@ -1,4 +1,4 @@
-"""Writes releases to files: one format each, and a manifest about all files of the folder."""
+"""Writes releases to files: one format at a time, and documents and a manifest about all files of the folder."""
 
 import contextlib
 import hashlib
@@ -17,9 +17,11 @@ from django.db import connection, models
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
-from annotation.files import FLAG, JSON, NUMBER, TEXT, Columns, Row, Write, canonical
+from annotation import documents
+from annotation.files import FLAG, JSON, NUMBER, TEXT, Columns, Row, Write, canonical, columns_of
 from annotation.formats import FORMATS, PAIR, TAGS, Format, formats_of
 from annotation.freezing import BATCH, OnProgress, ReleaseError, streamed
+from annotation.surveying import Survey
 from generation.models import Release, ReleaseState
 from xinstruct_site.people.models import Event, EventKind
 
@@ -54,9 +56,8 @@ def export_release(
     how = _demanded(release, format, tag)
     tag = tag or how.tag or TAGS[0]
     out.mkdir(parents=True, exist_ok=True)
-    files = _files_of(out / MANIFEST, release)
-    columns = columns_of(release) if how.file.is_table else {}
-    written, drops = _write(release, how, format, tag, columns, out, on_progress)
+    files = _files_of(out, release)
+    written, survey, columns, drops = _write(release, how, format, tag, out, on_progress)
     for file in written:
         files[file.path.name] = {
             "format": format,
@@ -65,33 +66,45 @@ def export_release(
             "rows": file.rows,
             "bytes": file.bytes,
             "sha256": file.sha256,
-            "drops": drops,
             "columns": columns,
+            "drops": drops,
         }
+    texts = documents.written(documents.Facts(release, survey, files))
+    for name, content in (*texts.items(), (MANIFEST, _manifest(release, survey, files, texts))):
+        with _replacing(out / name) as file:
+            file.stream.write(content)
+        written.append(file)
+    data = tuple(file for file in written if file.rows)
+    rows = sum(file.rows for file in data)
+    changed = any(file.changed for file in written)
+    if changed:
+        Event.record(EventKind.RELEASE_EXPORTED, release, format=format, rows=rows)
+    return Exported(tuple(file.path for file in data), out / MANIFEST, rows, drops, changed)
+
+
+def _manifest(release: Release, survey: Survey, files: dict[str, Any], texts: dict[str, bytes]) -> bytes:
+    """What the folder holds, each file with its hash, and the release as it can be taken in again."""
     previous = release.previous
     about = {
         "release": release.name,
         "id": release.public_id,
-        "sha256": release.sha256,
-        "created": release.ready_at.isoformat() if release.ready_at else None,
-        "rows": sum(release.counts.values()),
-        "counts": release.counts,
         "version": release.version,
         "previous": previous and {"release": previous.name, "version": previous.version, "sha256": previous.sha256},
+        "sha256": release.sha256,
+        "created": release.ready_at.isoformat() if release.ready_at else None,
         "licence": release.licence,
-        "changelog": release.changelog,
+        "licences": dict(sorted(survey.licences.items())),
+        "rows": survey.rows,
+        "counts": release.counts,
         "splits": release.splits,
+        "changelog": release.changelog,
         "query": release.query,
         "versions": release.versions,
         "files": dict(sorted(files.items())),
-    }
-    with _replacing(out / MANIFEST) as manifest:
-        manifest.stream.write(json.dumps(about, ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n")
-    rows = sum(file.rows for file in written)
-    changed = any(file.changed for file in (*written, manifest))
-    if changed:
-        Event.record(EventKind.RELEASE_EXPORTED, release, format=format, rows=rows)
-    return Exported(tuple(file.path for file in written), manifest.path, rows, drops, changed)
+        "documents": {name: {"bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+                      for name, text in texts.items()},
+    }  # fmt: skip
+    return json.dumps(about, ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _demanded(release: Release, format: str, tag: str | None) -> Format:
@@ -118,19 +131,19 @@ def _demanded(release: Release, format: str, tag: str | None) -> Format:
 
 
 def _write(
-    release: Release,
-    how: Format,
-    format: str,
-    tag: str,
-    columns: Columns,
-    out: Path,
-    on_progress: OnProgress | None,
-) -> tuple[list["Replacement"], list[str]]:
-    """Write the files of one format; which columns of the release they drop."""
-    done, total, has_splits = 0, sum(release.counts.values()), sum(map(bool, release.splits.values())) > 1
+    release: Release, how: Format, format: str, tag: str, out: Path, on_progress: OnProgress | None
+) -> tuple[list["Replacement"], Survey, Columns, list[str]]:
+    """Write the files of one format. Gives them, what the release is made of, what their columns hold, and which of
+    the release's columns they drop."""
+    survey, total = Survey(), sum(release.counts.values())
+    columns = table_columns(release) if how.file.is_table else {}
+    has_splits = sum(map(bool, release.splits.values())) > 1
     open_files: dict[tuple[str, str], tuple[Replacement, Write]] = {}
+    row: Row = {}
+    rendered: Row = {}
     with contextlib.ExitStack() as stack, contextlib.closing(verified_rows(release)) as frozen:
         for row, split in frozen:
+            survey.add(row, split)
             key = (row["language"] if how.per_language else "", split if has_splits else "")
             if key not in open_files:
                 file = stack.enter_context(_replacing(out / _name(release, format, *key), key[1]))
@@ -139,12 +152,12 @@ def _write(
             for rendered in how.render(row, tag):
                 write(rendered)
                 file.rows += 1
-            done += 1
-            if on_progress and done % BATCH == 0:
-                on_progress(done, total)
-        if not any(file.rows for file, _write in open_files.values()):
+            if on_progress and survey.rows % BATCH == 0:
+                on_progress(survey.rows, total)
+        if not rendered:
             raise ReleaseError(_("“%(name)s” has no row for “%(format)s”.") % {"name": release.name, "format": format})
-    return [file for file, _write in open_files.values()], how.dropped(sorted(row))
+    written = [file for file, _write in open_files.values()]
+    return written, survey, columns or columns_of(rendered), how.dropped(sorted(row))
 
 
 def _name(release: Release, format: str, language: str, split: str) -> str:
@@ -154,7 +167,7 @@ def _name(release: Release, format: str, language: str, split: str) -> str:
     return ".".join(part for part in (*parts, split, suffix) if part)
 
 
-def columns_of(release: Release) -> dict[str, str]:
+def table_columns(release: Release) -> dict[str, str]:
     """What the columns of a release's rows hold, those first that people look for."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -197,28 +210,35 @@ def verified_rows(release: Release) -> Generator[tuple[Row, str], None, None]:
         raise ReleaseError(_("The rows of “%(name)s” do not match its hash.") % {"name": release.name})
 
 
-def _files_of(manifest: Path, release: Release) -> dict[str, Any]:
+def _files_of(folder: Path, release: Release) -> dict[str, Any]:
     """What a manifest in the folder says of other formats of the same release, as far as the files are there."""
+    manifest = folder / MANIFEST
     try:
         about = json.loads(manifest.read_bytes())
         named, sha256, files = about["release"], about["sha256"], dict(about["files"])
     except FileNotFoundError:
+        if theirs := next((name for name in documents.DOCUMENTS if (folder / name).exists()), ""):
+            message = _("%(path)s is there already, and not ours. Choose another folder.") % {"path": folder / theirs}
+            raise ReleaseError(message) from None
         return {}
     except (ValueError, KeyError, TypeError) as exc:
         message = _("%(path)s is not a manifest of ours. Choose another folder.") % {"path": manifest}
         raise ReleaseError(message) from exc
     if (named, sha256) != (release.name, release.sha256):
         raise ReleaseError(
-            _("%(folder)s holds the release “%(name)s”. Choose another folder.")
-            % {"folder": manifest.parent, "name": named}
+            _("%(folder)s holds the release “%(name)s”. Choose another folder.") % {"folder": folder, "name": named}
         )
-    return {name: about for name, about in files.items() if (manifest.parent / Path(name).name).is_file()}
+    return {name: about for name, about in files.items() if (folder / Path(name).name).is_file()}
 
 
 def zipped(exported: Exported, name: str) -> Path:
     """The files of one format and the manifest as one, for a browser to take."""
     with _replacing(exported.manifest.parent / name) as archive, zipfile.ZipFile(archive.stream, "w") as packed:
-        for path in (*exported.files, exported.manifest):
+        for path in (
+            *exported.files,
+            *(exported.manifest.with_name(name) for name in documents.DOCUMENTS),
+            exported.manifest,
+        ):
             about = zipfile.ZipInfo(path.name)  # with a date of its own, which is always the same
             about.external_attr = 0o644 << 16
             with path.open("rb") as file, packed.open(about, "w", force_zip64=True) as member:

@@ -14,9 +14,9 @@ from generation.jsonl import LINE_BYTES_MAX
 
 Row = dict[str, Any]
 Write = Callable[[Row], None]
-# What a table's columns hold. JSON is what has no type of its own there, or is missing in some rows.
+# What columns hold. JSON is what has no type of its own in a table, or is missing in some rows.
 TEXT, FLAG, NUMBER, JSON = "text", "flag", "number", "json"
-Columns = Mapping[str, str]
+Columns = Mapping[str, Any]  # one of these; of a list of turns, the names of their parts
 
 GROUP = 1_000  # rows of a Parquet row group
 
@@ -24,6 +24,19 @@ GROUP = 1_000  # rows of a Parquet row group
 def canonical(row: Row) -> bytes:
     """The one way to write a row: what is hashed, whatever order the database keeps keys in."""
     return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+
+
+def columns_of(row: Row) -> dict[str, Any]:
+    """What the columns of a row for trainers hold."""
+    return {name: _holds(value) for name, value in row.items()}
+
+
+def _holds(value: Any) -> Any:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        parts = list(value[0])
+        return parts if all(isinstance(turn.get(part), str) for turn in value for part in parts) else JSON
+    simple = {str: TEXT, bool: FLAG, int: NUMBER}
+    return simple.get(type(value), JSON)
 
 
 @contextlib.contextmanager
@@ -143,17 +156,18 @@ def read_parquet(file: BinaryIO, columns: Columns) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A kind of file. What has no reader is written only."""
+    """A kind of file. What cannot be `read` is written only."""
 
     suffix: str
+    reader: str  # of the library datasets
     mime: str
     write: Callable[[BinaryIO, Columns], contextlib.AbstractContextManager[Write]]
     read: Callable[[BinaryIO, Columns], Iterator[Row]] | None = None
     is_table: bool = False
 
 
-LINES = File("jsonl", "application/jsonlines", write_lines)
-CANONICAL = File("jsonl", "application/jsonlines", write_canonical, read_lines)
-ARRAY = File("json", "application/json", write_array)
-CSV = File("csv", "text/csv", write_csv, read_csv, is_table=True)
-PARQUET = File("parquet", "application/x-parquet", write_parquet, read_parquet, is_table=True)
+LINES = File("jsonl", "json", "application/jsonlines", write_lines)
+CANONICAL = File("jsonl", "json", "application/jsonlines", write_canonical, read_lines)
+ARRAY = File("json", "json", "application/json", write_array)
+CSV = File("csv", "csv", "text/csv", write_csv, read_csv, is_table=True)
+PARQUET = File("parquet", "parquet", "application/x-parquet", write_parquet, read_parquet, is_table=True)

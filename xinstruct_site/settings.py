@@ -277,6 +277,11 @@ UPLOAD_BYTES = env_int("XI_UPLOAD_BYTES", 50 * 1024 * 1024, minimum=1000)
 # Selection: from this cosine of their embeddings on, in hundredths, two instructions are nearly the same.
 NEAR_DUPLICATE_PERCENT = env_int("XI_NEAR_DUPLICATE_PERCENT", 95, minimum=50, maximum=101)
 
+# Who stands behind releases, as their documents say: a name, an address to write to, and where the data are found
+PUBLISHER = env_str("XI_PUBLISHER")
+PUBLISHER_CONTACT = env_str("XI_PUBLISHER_CONTACT")
+PUBLISHED_AT = env_str("XI_PUBLISHED_AT")
+
 # Review
 LEASE_MINUTES = env_int("XI_LEASE_MINUTES", 30, minimum=1)
 # A worker that has not been heard of for this long is taken for dead, and its claim on a run may be taken over.

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from annotation import exports, freezing, jobs, queues, reviewing, rows
+from annotation.documents import DOCUMENTS
 from annotation.formats import FORMATS, PAIRS
 from annotation.freezing import NameTaken, NothingToRelease, ReleaseError
 from annotation.models import Item, Pair, PairState, Review
@@ -322,7 +323,7 @@ def test_export_is_utf8_jsonl_with_a_manifest_and_the_same_every_time(format, re
     assert {name: content for name, (content, _) in before.items()} == {
         name: content for name, (content, _) in files_in(tmp_path / "other").items()
     }
-    assert list(before) == ["manifest.json", f"spring.{format}.jsonl"]
+    assert list(before) == [*sorted(["manifest.json", *DOCUMENTS]), f"spring.{format}.jsonl"]
     assert "\u0646\u06cc\u0645\u200c".encode() in data
     assert data.count(b"\n") == data.endswith(b"\n") + 2 == 3
     assert manifest["files"][one.files[0].name]["sha256"] == hashlib.sha256(data).hexdigest()
