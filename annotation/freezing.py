@@ -27,7 +27,7 @@ from annotation.filtering import Filters
 from annotation.models import Pair
 from annotation.rows import BATCH, ROW_FORMAT, rows, sources_of, streamed
 from annotation.splitting import Splitter
-from generation import licences
+from generation import blocklist, licences
 from generation.licences import Source
 from generation.models import Release, ReleaseRow, ReleaseState, Split
 from xinstruct_site.people.models import Event, EventKind, Language, User
@@ -166,6 +166,7 @@ def freeze(release: Release, on_progress: OnProgress | None = None) -> Release:
     """
     try:
         with transaction.atomic():
+            blocklist.no_take_down_meanwhile()
             release = Release.objects.select_for_update(no_key=True).get(pk=release.pk)
             if release.state == ReleaseState.READY or release.is_candidate:
                 return release

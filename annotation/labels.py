@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from annotation.files import canonical
 from annotation.freezing import NAME, NameTaken, NothingToRelease, ReleaseError
 from annotation.models import Decision, Item, ItemKind, ItemState, Pair, Review
-from generation import personal_data
+from generation import blocklist, personal_data
 from generation.models import GOLD, Candidate, Release, ReleaseRow, ReleaseState
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -45,6 +45,7 @@ def build(name: str, languages: Iterable[Language], *, gold: int = 0, created_by
     if gold:
         query["per_language"] = gold
     with transaction.atomic():
+        blocklist.no_take_down_meanwhile()
         # One builder at a time: two would draw the same items.
         list(Language.objects.select_for_update(no_key=True).filter(pk__in=[each.pk for each in languages]))
         release, is_new = Release.objects.get_or_create(name=name, defaults={"query": query, "created_by": created_by})

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from annotation.models import Pair
+from generation.blocklist import PLAIN_URL
 from generation.models import Release, Split, Text
 
 SHARES = (90, 5, 5)
@@ -38,8 +39,6 @@ SHARED = """
     )
     SELECT array_agg(DISTINCT id) FROM shared GROUP BY what HAVING count(DISTINCT id) > 1
 """
-# Without what makes no difference to what is there: the scheme, www., a fragment, a slash at the end.
-PLAIN_URL = r"rtrim(regexp_replace(lower(url), '^https?://(www\.)?|#.*$', '', 'g'), '/')"
 
 
 class Place(NamedTuple):

@@ -104,8 +104,8 @@ def wording_of(said: Pair | Review) -> Wording:
 
 
 def is_released(*public_ids: str) -> bool:
-    """Whether one of these pairs is in a release that stands or is being built."""
-    gone = [ReleaseState.FAILED, ReleaseState.WITHDRAWN]
+    """Whether one of these pairs is in a release that stands or is being built. A candidate is built anew."""
+    gone = [ReleaseState.FAILED, ReleaseState.WITHDRAWN, ReleaseState.CANDIDATE]
     return Release.objects.exclude(state__in=gone).filter(rows__pair_public_id__in=public_ids).exists()
 
 

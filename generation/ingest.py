@@ -418,7 +418,7 @@ def _count(
     tally.cut += len(judged.passed) + len(judged.rejected) - len(lines)
     tally.stored += len(stored.texts)
     tally.duplicate += stored.duplicates
-    for number, no in sorted([*judged.rejected, *stored.near], key=itemgetter(0)):
+    for number, no in sorted([*judged.rejected, *stored.turned_away], key=itemgetter(0)):
         tally.rejected[no.reason] += 1
         rejected.add(lines[number].file, lines[number].number, no, no.passage.encode() or lines[number].raw)
     batch.counts = tally.as_json()

@@ -51,6 +51,7 @@ class Reason(models.TextChoices):
     BOILERPLATE = "boilerplate", _("mostly menus, notices and buttons of a page")
     BROKEN_TEXT = "broken_text", _("damaged letters that could not be repaired")
     WRONG_LANGUAGE = "wrong_language", _("in another language")
+    TAKEN_DOWN = "taken_down", _("taken down, and not to come back")
     NEAR_DUPLICATE = "near_duplicate", _("nearly the same as another text")
     # seed pairs
     NO_INSTRUCTION = "no_instruction", _("no instruction")

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from django.db import connection
 
-from generation import near_duplicates
+from generation import blocklist, near_duplicates
 from generation.measuring import Hashes
 from generation.models import Band, Import, NearDuplicate, Text
 from generation.rejections import Reason, Rejected
@@ -21,6 +21,7 @@ from xinstruct_site.people.ids import new_public_id
 COLUMNS = {column.attname: column.get_default for column in Text._meta.local_concrete_fields}
 # What only the process that stores can know.
 ID, IMPORT, CLUSTER_SIZE = map(list(COLUMNS).index, ("id", "imported_in_id", "dedup_cluster_size"))
+URL = list(COLUMNS).index("url")
 
 
 @dataclass(slots=True)
@@ -50,11 +51,11 @@ class Incoming:
 
 @dataclass(slots=True)
 class Stored:
-    """What became of a batch: the texts, how many were there already, and which were nearly there."""
+    """What became of a batch: the texts, how many were there already, and which were nearly there or taken down."""
 
     texts: list[Incoming] = field(default_factory=list)
     duplicates: int = 0
-    near: list[tuple[int, Rejected]] = field(default_factory=list)
+    turned_away: list[tuple[int, Rejected]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -69,8 +70,12 @@ class _Kept:
 def store(batch: Import, incoming: Sequence[Incoming]) -> Stored:
     """Called within a transaction that holds the language's row."""
     done = Stored()
-    fresh = _without_known(batch.language_id, incoming)
-    done.duplicates = len(incoming) - len(fresh)
+    refused = blocklist.refused([(each.sha256, each.row[URL]) for each in incoming])
+    for place, entry in refused.items():
+        done.turned_away.append((incoming[place].number, Rejected(Reason.TAKEN_DOWN, str(entry))))
+    allowed = [each for place, each in enumerate(incoming) if place not in refused]
+    fresh = _without_known(batch.language_id, allowed)
+    done.duplicates = len(allowed) - len(fresh)
     near: list[NearDuplicate] = []
     more: Counter[int] = Counter()
     for each, kept, jaccard in _nearest(fresh):
@@ -85,7 +90,7 @@ def store(batch: Import, incoming: Sequence[Incoming]) -> Stored:
             )
         )
         found = Rejected(Reason.NEAR_DUPLICATE, f"text {kept.public_id}, Jaccard {jaccard:.2f}")
-        done.near.append((each.number, found))
+        done.turned_away.append((each.number, found))
     _copy(Text._meta.db_table, list(COLUMNS), (each.row for each in done.texts))
     _copy(Band._meta.db_table, ["hash", "text_id"], ((hash, each.id) for each in done.texts for hash in each.bands))
     NearDuplicate.objects.bulk_create(near)

@@ -32,6 +32,7 @@ from generation.models.runs import (
     ShareQuerySet,
 )
 from generation.models.seeds import SeedPair, SeedPairQuerySet, SeedState
+from generation.models.takedowns import TakeDown, TakeDownKind
 from generation.models.texts import Band, Import, ImportState, NearDuplicate, Text, TextQuerySet, Upload
 from generation.models.work import JobModel, JobQuerySet, JobState
 
@@ -84,6 +85,8 @@ __all__ = [
     "ShareQuerySet",
     "Split",
     "SpotCheck",
+    "TakeDown",
+    "TakeDownKind",
     "Task",
     "Text",
     "TextQuerySet",

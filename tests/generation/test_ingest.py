@@ -227,7 +227,12 @@ def test_row_is_rejected_for(reason, finnish, settings):
 def test_every_reason_to_reject_a_text_has_a_row_that_trips_it():
     of_seeds = {Reason.NO_INSTRUCTION, Reason.NO_RESPONSE, Reason.NO_LANGUAGE, Reason.UNKNOWN_LANGUAGE}
 
-    assert set(REJECTIONS) | of_seeds | {Reason.BROKEN_GZIP, Reason.UNREADABLE} == set(Reason)
+    of_questions = {
+        Reason.NO_ANSWER, Reason.NO_ID, Reason.ID_TAKEN, Reason.UNKNOWN_QUESTION, Reason.ANSWER_STANDS,
+    }  # fmt: skip
+    elsewhere = {Reason.BROKEN_GZIP, Reason.UNREADABLE, Reason.TAKEN_DOWN}
+
+    assert set(REJECTIONS) | of_seeds | of_questions | elsewhere == set(Reason)
 
 
 @pytest.mark.parametrize(
