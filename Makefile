@@ -91,7 +91,7 @@ messages: $(VENV)/.installed  ## Collect the strings of the annotators' pages, a
 	XI_DEBUG=1 $(PY) manage.py makemessages $(LOCALES:%=--locale %) --no-wrap --add-location file --no-obsolete \
 		--ignore .venv --ignore .venv-vllm --ignore data --ignore build --ignore tests --ignore bench \
 		--ignore generation --ignore templates/generation --ignore "templates/annotation/release*" \
-		--ignore "templates/annotation/lesson*" --ignore annotation/exports.py --ignore annotation/views/releases.py \
+		--ignore "templates/annotation/lesson*" --ignore annotation/exports.py --ignore annotation/views/releases.py --ignore annotation/views/ratings.py \
 		--ignore annotation/management --ignore xinstruct_site/management
 	XI_DEBUG=1 $(PY) manage.py compilemessages $(LOCALES:%=--locale %)
 

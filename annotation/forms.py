@@ -227,18 +227,6 @@ class ReviewForm(forms.Form):
         return next((name for name in self.fields if name in self.errors), "")
 
 
-class SelectForm(forms.Form):
-    """How many more texts of a language to put before people."""
-
-    count = forms.IntegerField(
-        label=_("How many"),
-        min_value=1,
-        max_value=100_000,
-        initial=100,
-        help_text=_("Each press makes a new round, of texts that no earlier round took."),
-    )
-
-
 class GuidelinesForm(forms.Form):
     """The next version of a language's guidelines. Markdown as typed."""
 

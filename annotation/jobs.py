@@ -1,13 +1,13 @@
 """What queue workers run for this app: ids in, nothing out. Safe to run twice and after a killed worker."""
 
 import logging
+from typing import Any
 
-import django_rq
-
-from annotation import freezing, judging_duels, queues, similar
+from annotation import freezing, judging_duels, labels, queues, similar
 from annotation.models import JudgeRun
 from generation import curation, queueing
-from generation.models import ARRIVALS, JobState, Release
+from generation.jobs import freezing_ratings
+from generation.models import ARRIVALS, JobState, ModelVersion, Release
 from xinstruct_site.people.models import Language, User
 
 logger = logging.getLogger(__name__)
@@ -39,17 +39,25 @@ def judge_duel(run_id: int) -> None:
         logger.warning("judge run %s: %s", run_id, exc)
 
 
-def ring_select(language: Language, count: int, user: User) -> None:
+def selecting(language: Language) -> str:
+    return f"select-{language.pk}"
+
+
+def ring_select(language: Language, count: int, user: User, asked: dict[str, Any] | None = None) -> None:
     """Ask for a round of `count` texts. Asked twice while the first waits, it is made once."""
     newest = language.rounds.filter(number__gt=ARRIVALS).order_by("-number").first()
-    django_rq.get_queue(QUEUE).enqueue(
-        select_and_open, language.pk, count, newest.number if newest else 0, user.pk,
-        job_id=f"select-{language.pk}", result_ttl=0, failure_ttl=24 * 3600,
-    )  # fmt: skip
+    queueing.ring_as(
+        selecting(language), select_and_open, QUEUE, language.pk, count, newest.number if newest else 0, user.pk, asked
+    )
 
 
-def select_and_open(language_id: int, count: int, after: int, user_id: int | None = None) -> None:
-    """Close the round that follows number `after`, and put its texts before people. Run again, it adds nothing."""
+def select_and_open(
+    language_id: int, count: int, after: int, user_id: int | None = None, asked: dict[str, Any] | None = None
+) -> None:
+    """Close the round that follows number `after`, and put its texts before people. Run again, it adds nothing.
+
+    `asked` holds quotas, threshold and the like as `curation.select` takes them, the evaluator by its public id.
+    """
     language = Language.objects.filter(pk=language_id).first()
     if language is None:
         logger.info("language %s is gone: nothing to select", language_id)
@@ -59,11 +67,29 @@ def select_and_open(language_id: int, count: int, after: int, user_id: int | Non
         user = User.objects.filter(pk=user_id).first() if user_id else None
         if made is None:
             similar.remember_accepted(language)
-        made = made or curation.select(language, target=count, new_round=True, created_by=user)
+        asked = asked or {}
+        evaluator = ModelVersion.objects.filter(public_id=asked.pop("evaluator", None)).first()
+        made = made or curation.select(
+            language, target=count, new_round=True, created_by=user, evaluator=evaluator, **asked
+        )
     except curation.CurationError as exc:
         logger.warning("selection for language %s: %s", language_id, exc)
+        queueing.refuse(selecting(language), str(exc))
         return
     logger.info("round %d of %s: %d new items", made.number, language.code, queues.open_items(made))
+
+
+def build_ratings(user_id: int, name: str, language_ids: list[int], gold: int) -> None:
+    """Freeze what people said as a release of ratings, or with `gold` as a gold set. Run again, it adds nothing."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        logger.info("user %s is gone: no ratings are frozen", user_id)
+        return
+    try:
+        labels.build(name, Language.objects.filter(pk__in=language_ids), gold=gold, created_by=user)
+    except freezing.ReleaseError as exc:
+        logger.warning("ratings %s: %s", name, exc)
+        queueing.refuse(freezing_ratings(user), str(exc))
 
 
 def remember_accepted(language_id: int) -> None:

@@ -13,6 +13,7 @@ from annotation.views import (
     languages,
     mine,
     practice,
+    ratings,
     releases,
     review,
 )
@@ -63,6 +64,7 @@ urlpatterns = [
     path("audit/<slug:code>/disputed/<slug:public_id>/", disputes.dispute, name="dispute"),
     path("audit/<slug:code>/<slug:public_id>/", audits.audit, name="audit"),
     path("releases/", releases.releases, name="releases"),
+    path("releases/ratings/", ratings.build_ratings, name="build_ratings"),
     path("releases/<slug:public_id>/", releases.release, name="release"),
     path("releases/<slug:public_id>/manifest.json", releases.download_manifest, name="download_manifest"),
     path("releases/<slug:public_id>/<slug:format>/", releases.download_release, name="download_release"),

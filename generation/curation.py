@@ -87,7 +87,7 @@ def select(
     if before is not None and not new_round:
         return _standing(before, target)
     near = settings.NEAR_DUPLICATE_PERCENT / 100 if near is None else near
-    evaluator = evaluator or _evaluator_of(language)
+    evaluator = evaluator or evaluator_of(language)
     ranked = _ranked_candidates(language, evaluator) if evaluator else []
     ready = len(ranked)
     grounds: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
@@ -223,7 +223,7 @@ def _standing(newest: Round, target: int) -> Round:
     )
 
 
-def _evaluator_of(language: Language) -> ModelVersion | None:
+def evaluator_of(language: Language) -> ModelVersion | None:
     """The evaluator that scored most of the language's kept candidates; of equals, the one that scored last."""
     scores = Score.objects.scored().filter(candidate__text__language=language)
     best = scores.values("evaluator").annotate(n=Count("pk"), last=Max("created_at")).order_by("-n", "-last").first()

@@ -198,6 +198,8 @@ def open_run(
     sampling = sampling or Sampling()
     version, identity = model_version(backend, model)
     prompt_version = prompt_version or asking.version_for(version, identity)
+    if styles and not prompts.has_styles(prompt_version):
+        raise DraftingError(f"{prompt_version} knows no styles, so it cannot be asked for a mix of them.")
     try:
         planned = asking.plan(language, prompt_version, styles)
     except ValueError as exc:

@@ -10,12 +10,13 @@ from django.db.models import QuerySet
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
-from generation import recipes
+from generation import prompts, recipes
 from generation.layouts import COMPRESSED, SUFFIXES
 from generation.models import Gate, Import, Method, ModelVersion, Release, SeedPair, SeedState, Task
 from xinstruct_site.people.ids import LENGTH
 from xinstruct_site.people.models import Language
 
+MODELS_OFFERED = 100
 GZIP_MAGIC = b"\x1f\x8b"
 COMMON_LICENCES = ("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-SA-3.0", "ODC-By-1.0", "other")
 
@@ -39,13 +40,15 @@ def configured_model() -> str:
 class ModelField(forms.TypedChoiceField):
     """A model version by its public id, or None for the model that settings name."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, unnamed: Any = "", **kwargs: Any) -> None:
+        self.unnamed = unnamed
         super().__init__(required=False, empty_value=None, **kwargs)
 
     def offer(self, models: Iterable[ModelVersion]) -> None:
         known = {model.public_id: model for model in models}
         self.coerce = known.__getitem__
-        self.choices = [("", configured_model()), *((key, model.name) for key, model in known.items())]
+        named = [(key, f"{model.name}, {model.prompt_version}".rstrip(", ")) for key, model in known.items()]
+        self.choices = [("", self.unnamed or configured_model()), *named]
 
 
 class TextFilterForm(forms.Form):
@@ -133,6 +136,30 @@ class RunForm(forms.Form):
     again = forms.BooleanField(
         label=_("Draft anew"), required=False, help_text=_("Otherwise the same request continues the run there is.")
     )
+    prompt = forms.ChoiceField(
+        label=_("Prompt"),
+        required=False,
+        choices=[("", _("what suits the model")), *((version, version) for version in prompts.VERSIONS)],
+    )
+    styles = forms.CharField(
+        label=_("Mix of styles"),
+        required=False,
+        max_length=200,
+        help_text=_("Such as “instruction=5 question=3 search=2”, in shares of any size. Empty: the language's own."),
+        widget=forms.TextInput(attrs={"dir": "ltr", "autocomplete": "off"}),
+    )
+    seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, required=False)
+    dead_letters = forms.BooleanField(label=_("Ask failed texts again"), required=False)
+    token_budget = forms.IntegerField(label=_("Pause at so many tokens"), min_value=1, max_value=2**62, required=False)
+    cost_budget = forms.FloatField(
+        label=_("Pause at this cost"),
+        min_value=0.000001,
+        required=False,
+        help_text=_("For an endpoint whose prices are set."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+
+    usual = ("language", "model", "samples", "limit", "again")
 
     def __init__(
         self, *args: Any, languages: QuerySet[Language], models: Iterable[ModelVersion], **kwargs: Any
@@ -141,6 +168,23 @@ class RunForm(forms.Form):
         fields: Any = self.fields
         fields["language"].queryset = languages
         fields["model"].offer(models)
+
+    def clean_styles(self) -> dict[str, float] | None:
+        said: str = self.cleaned_data["styles"]
+        try:
+            return prompts.parse_mix(said) if said else None
+        except ValueError as exc:
+            raise forms.ValidationError(str(exc), code="mix") from exc
+
+    def clean_seed(self) -> int:
+        return self.cleaned_data["seed"] or 0
+
+    def rarer(self) -> list[forms.BoundField]:
+        """What most runs leave as it is."""
+        return [self[name] for name in self.fields if name not in self.usual]
+
+    def has_rarer(self) -> bool:
+        return any(field.errors or field.data for field in self.rarer())
 
 
 class TypedField(forms.CharField):

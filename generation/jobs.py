@@ -7,9 +7,21 @@ import logging
 
 from django.conf import settings
 
-from generation import drafting, evaluation, finetuning, funnels, ingest, queueing, recipes, scoring, training, uploads
-from generation.models import Evaluation, FineTuneRun, JobState, Run, Upload
-from xinstruct_site.people.models import Language
+from generation import (
+    comparing,
+    drafting,
+    evaluation,
+    finetuning,
+    funnels,
+    ingest,
+    queueing,
+    recipes,
+    scoring,
+    training,
+    uploads,
+)
+from generation.models import Evaluation, FineTuneRun, JobState, ModelVersion, Release, Run, Upload
+from xinstruct_site.people.models import Language, User
 
 logger = logging.getLogger(__name__)
 
@@ -50,16 +62,40 @@ def call_hands(run: Run) -> None:
         queueing.ring_for_help(draft_run, run, DRAFT_QUEUE, at_most=settings.WORKERS_PER_RUN)
 
 
-def score_language(language_id: int) -> None:
-    """Score and embed the language's candidates that wait for it."""
+def score_language(language_id: int, evaluator: str | None = None, samples: int = 1) -> None:
+    """Score and embed the language's candidates that wait for it. `evaluator` is a public id; None: the usual one."""
     language = Language.objects.filter(pk=language_id).first()
     if language is None:
         logger.info("language %s is gone: nothing to score", language_id)
         return
     try:
-        scoring.score(language)
+        scoring.score(language, model=evaluator, samples=samples)
     except scoring.ScoringError as exc:
         logger.warning("scoring of language %s: %s", language_id, exc)
+        queueing.refuse(queueing.job_id(language), str(exc))
+
+
+def measuring(evaluator: ModelVersion) -> str:
+    return f"measure-{evaluator.pk}"
+
+
+def freezing_ratings(user: User) -> str:
+    """What the other half freezes ratings under, for the page of evaluators that asks for it."""
+    return f"ratings-{user.pk}"
+
+
+def measure_evaluator(evaluator_id: int, release_id: int) -> None:
+    """Ask an evaluator about every pair of a rated set; what stands is not asked again."""
+    evaluator = ModelVersion.objects.filter(pk=evaluator_id).first()
+    release = Release.objects.filter(pk=release_id).first()
+    if evaluator is None or release is None:
+        logger.info("evaluator %s or release %s is gone: nothing to measure", evaluator_id, release_id)
+        return
+    try:
+        comparing.measure(evaluator, release)
+    except comparing.ComparingError as exc:
+        logger.warning("measuring evaluator %s: %s", evaluator_id, exc)
+        queueing.refuse(measuring(evaluator), str(exc))
 
 
 def train_run(run_id: int) -> None:

@@ -19,6 +19,7 @@ from rq.job import Job, JobStatus
 
 logger = logging.getLogger(__name__)
 
+REFUSAL_SECONDS = 3600
 LIVE = {JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED}
 
 
@@ -54,12 +55,32 @@ def demand_worker(queue: str) -> None:
         )
 
 
-def ring(work: Callable[[int], None], row: models.Model, queue: str, *, hand: int = 0) -> None:
-    """Enqueue `work(row.pk)` when the current transaction commits. Ringing twice for a waiting row is harmless.
+def ring(work: Callable[..., None], row: models.Model, queue: str, *asked: Any, hand: int = 0) -> None:
+    """Enqueue `work(row.pk, *asked)` when the current transaction commits. Ringing twice for a waiting row is harmless.
 
     Where several workers may share the work on a row, each is called as a hand of its own.
     """
-    django_rq.get_queue(queue).enqueue(work, row.pk, job_id=job_id(row, hand), result_ttl=0, failure_ttl=24 * 3600)
+    ring_as(job_id(row, hand), work, queue, row.pk, *asked)
+
+
+def ring_as(name: str, work: Callable[..., None], queue: str, *asked: Any) -> None:
+    """Enqueue work under a name of its own; what was refused under that name before is forgotten."""
+    refuse(name, "")
+    django_rq.get_queue(queue).enqueue(work, *asked, job_id=name, result_ttl=0, failure_ttl=24 * 3600)
+
+
+def refuse(name: str, why: str) -> None:
+    """Keep for an hour why the job of that name did nothing, for the page that asked and has no row to read it from."""
+    with contextlib.suppress(RedisError, OSError):
+        django_rq.get_connection("default").set(f"refusal:{name}", why, ex=REFUSAL_SECONDS)
+
+
+def refusal(name: str) -> str:
+    try:
+        said = django_rq.get_connection("default").get(f"refusal:{name}")
+    except (RedisError, OSError):
+        return ""
+    return said.decode() if isinstance(said, bytes) else ""
 
 
 def ring_named(work: Callable[[int], None], row: models.Model, queue: str, name: str) -> None:
@@ -86,15 +107,19 @@ def job_id(row: models.Model, hand: int = 0) -> str:
 
 def is_waiting(row: models.Model, hand: int = 0) -> bool:
     """Whether a live job stands in the queue or works for the row; False where the queue cannot be reached."""
+    return is_named_waiting(job_id(row, hand))
+
+
+def is_named_waiting(name: str) -> bool:
     try:
-        return _job_status(row, hand) in LIVE
+        return _job_status(name) in LIVE
     except (RedisError, OSError):
         return False
 
 
-def _job_status(row: models.Model, hand: int = 0) -> JobStatus | None:
+def _job_status(name: str) -> JobStatus | None:
     try:
-        job = Job.fetch(job_id(row, hand), connection=django_rq.get_connection("default"), serializer=serializer())
+        job = Job.fetch(name, connection=django_rq.get_connection("default"), serializer=serializer())
     except NoSuchJobError:
         return None
     return job.get_status()
@@ -115,7 +140,7 @@ def ring_again(
             rung += 1
     for row in abandoned:
         # A killed worker's job is "started" for a while yet; only one that stands in the queue will be taken up.
-        if _job_status(row) != JobStatus.QUEUED:
+        if _job_status(job_id(row)) != JobStatus.QUEUED:
             ring(work, row, queue)
             rung += 1
     if rung:

@@ -31,6 +31,7 @@ urlpatterns = [
     path("seeds/<slug:code>/<int:pk>/", seeds.seed, name="seed"),
     path("evaluators/", evaluators.evaluators, name="evaluators"),
     path("evaluators/<slug:public_id>/", evaluators.evaluator, name="evaluator"),
+    path("evaluators/<slug:public_id>/measure/", evaluators.measure, name="measure"),
     path("finetunes/", finetunes.finetunes, name="finetunes"),
     path("finetunes/<slug:public_id>/", finetunes.finetune, name="finetune"),
     path("finetunes/<slug:public_id>/cancel/", finetunes.cancel_finetune, name="cancel_finetune"),

@@ -9,11 +9,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from annotation import jobs, queues
-from annotation.forms import SelectForm
 from annotation.overview import pipelines
 from annotation.views import guidelines
 from annotation.views.access import language_for, person
 from generation import queueing
+from generation.curation_forms import SelectForm
 from xinstruct_site.people import guidelines as writing
 from xinstruct_site.people.models import Language, Role
 
@@ -25,9 +25,9 @@ def language(request: HttpRequest, code: str) -> HttpResponse:
     may_select = user.has_role(shown, Role.MAINTAINER)
     if request.method == "POST" and not may_select:
         return HttpResponse(status=403)
-    form = SelectForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        select(request, shown, form.cleaned_data["count"])
+    form = SelectForm(request.POST or None, language=shown) if may_select else None
+    if request.method == "POST" and form and form.is_valid():
+        select(request, shown, form)
         return redirect("language", code=shown.code)
     if request.method == "GET":
         writing.mark_seen(user, shown)
@@ -36,12 +36,14 @@ def language(request: HttpRequest, code: str) -> HttpResponse:
         "is_lead": user.has_role(shown, Role.LINGUIST),
         "pipeline": pipelines([shown])[0],
         "progress": queues.progress(user, shown),
-        "form": form if may_select else None,
+        "form": form,
+        "refusal": queueing.refusal(jobs.selecting(shown)) if may_select else "",
     }
-    return TemplateResponse(request, "annotation/language.html", context, status=422 if form.errors else 200)
+    status = 422 if form and form.errors else 200
+    return TemplateResponse(request, "annotation/language.html", context, status=status)
 
 
-def select(request: HttpRequest, shown: Language, count: int) -> None:
+def select(request: HttpRequest, shown: Language, form: SelectForm) -> None:
     """Have the worker make a round, if there is a worker and something to make it of."""
     if not pipelines([shown])[0].ready:
         messages.error(request, _("No scored draft waits. Draft instructions and score them first (page Runs)."))
@@ -51,5 +53,5 @@ def select(request: HttpRequest, shown: Language, count: int) -> None:
     except queueing.NoWorker as exc:
         messages.error(request, str(exc))
         return
-    jobs.ring_select(shown, count, person(request))
+    jobs.ring_select(shown, form.cleaned_data["count"], person(request), form.asked())
     messages.success(request, _("A worker selects now. Reload in a moment to see the items."))

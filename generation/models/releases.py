@@ -39,6 +39,10 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
     def ready(self) -> Self:
         return self.filter(state=ReleaseState.READY)
 
+    def rated(self) -> Self:
+        """What people said of items: evaluators learn from these and are measured on them."""
+        return self.filter(query__kind="ratings")
+
     def unfrozen(self) -> Self:
         """Releases whose rows a worker is to write: asked for, or candidates that are to be published."""
         return self.filter(Q(state=ReleaseState.BUILDING) | Q(state=ReleaseState.CANDIDATE, sha256=""))

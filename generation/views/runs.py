@@ -12,15 +12,15 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from generation import charts, drafting, funnels, jobs, queueing
-from generation.forms import RunForm
+from generation import charts, drafting, funnels, jobs, queueing, scoring
+from generation.curation_forms import ScoreForm
+from generation.forms import MODELS_OFFERED, RunForm
 from generation.models import ARRIVALS, Candidate, CandidateState, JobState, ModelVersion, Run, Task, Text
 from generation.views.access import MaintainerRequest, maintained_languages, maintainers_only
 from generation.views.banner import worker_banner
 from xinstruct_site.people.models import Event, EventKind, Language
 
 RUNS_SHOWN = 50
-MODELS_SHOWN = 100
 SAMPLES_SHOWN = 6
 OTHERS_SHOWN = 20
 
@@ -33,7 +33,7 @@ def runs(request: MaintainerRequest) -> HttpResponse:
     form = RunForm(
         request.POST or None,
         languages=languages,
-        models=ModelVersion.objects.within(languages).filter(task=Task.DRAFT)[:MODELS_SHOWN],
+        models=ModelVersion.objects.within(languages).filter(task=Task.DRAFT)[:MODELS_OFFERED],
         initial={key: request.GET[key] for key in ("language", "model") if key in request.GET},
     )
     status, refusal = 200, ""
@@ -64,6 +64,8 @@ def start_drafting(
     samples: int,
     limit: int | None,
     again: bool,
+    prompt: str = "",
+    **more: Any,
 ) -> Run:
     """The run that was asked for, queued where there is something to draft. Pressed twice it is one run."""
     queueing.demand_worker(jobs.DRAFT_QUEUE)
@@ -80,7 +82,9 @@ def start_drafting(
             samples=samples,
             limit=limit,
             again=again,
+            prompt_version=prompt or None,
             created_by=request.user,
+            **more,
         )
         if run.state == JobState.QUEUED and not queueing.is_waiting(run):
             queueing.ring(jobs.draft_run, run, jobs.DRAFT_QUEUE)
@@ -95,7 +99,15 @@ def run(request: MaintainerRequest, public_id: str) -> HttpResponse:
     """One run; asked by HTMX, only what moves."""
     one = get_run(request, public_id)
     template = "generation/run.html#live" if request.htmx else "generation/run.html"
-    return TemplateResponse(request, template, run_context(one))
+    context = run_context(one) | {"refusal": queueing.refusal(queueing.job_id(one.language))}
+    if not request.htmx:
+        context["score_form"] = score_form(request)
+    return TemplateResponse(request, template, context)
+
+
+def score_form(request: MaintainerRequest, data: Any = None) -> ScoreForm:
+    known = ModelVersion.objects.within(maintained_languages(request.user))
+    return ScoreForm(data, models=known.filter(task__in=[Task.SCORE, Task.DRAFT])[:MODELS_OFFERED])
 
 
 def get_run(request: MaintainerRequest, public_id: str) -> Run:
@@ -247,17 +259,28 @@ def back_to_work(
 @require_POST
 @maintainers_only
 def score_run(request: MaintainerRequest, public_id: str) -> HttpResponse:
-    """Have every candidate of the run's language scored that has no score yet."""
+    """Have every candidate of the run's language scored that this evaluator has not scored yet."""
     one = get_run(request, public_id)
+    form = score_form(request, request.POST)
+    if not form.is_valid():
+        return TemplateResponse(request, "generation/run.html", run_context(one) | {"score_form": form}, status=422)
+    asked = form.cleaned_data
     try:
         queueing.demand_worker(jobs.SCORE_QUEUE)
-    except queueing.NoWorker as exc:
+        evaluator = None
+        if asked["model"] or asked["way"]:
+            named = asked["model"].public_id if asked["model"] else None
+            evaluator = scoring.evaluator_for(model=named, way=asked["way"] or None).public_id
+    except (queueing.NoWorker, scoring.ScoringError) as exc:
         return run_conflict(request, one, str(exc))
-    if not queueing.is_waiting(one.language):
-        queueing.ring(jobs.score_language, one.language, jobs.SCORE_QUEUE)
-    messages.success(request, _("A worker scores the candidates now."))
+    if queueing.is_waiting(one.language):
+        messages.info(request, _("A worker scores in this language already. Ask again when it is through."))
+    else:
+        queueing.ring(jobs.score_language, one.language, jobs.SCORE_QUEUE, evaluator, asked["samples"] or 1)
+        messages.success(request, _("A worker scores the candidates now."))
     return redirect("run", one.public_id)
 
 
 def run_conflict(request: MaintainerRequest, one: Run, refusal: str) -> HttpResponse:
-    return TemplateResponse(request, "generation/run.html", run_context(one) | {"refusal": refusal}, status=409)
+    context = run_context(one) | {"refusal": refusal, "score_form": score_form(request)}
+    return TemplateResponse(request, "generation/run.html", context, status=409)

@@ -27,6 +27,7 @@ from generation.models import (
     Text,
     Upload,
 )
+from tests import endpoint
 from tests.factories import make_candidate, make_language, make_model_version, make_run, make_text, make_user
 from xinstruct_site.people.models import Event, EventKind, Role
 
@@ -756,3 +757,32 @@ def test_other_languages_stay_out_of_the_filters(client, keeper, urdu):
 
     assert [language.code for language in form.fields["language"].queryset] == ["fi"]
     assert [value for value, _ in form.fields["source"].widget.choices] == [""]
+
+
+def test_a_mix_of_styles_seed_and_budget_reach_the_run(client, maintainer, finnish, worker_listens, settings):
+    make_text(finnish)
+    client.force_login(maintainer)
+    with endpoint.serving() as server:
+        settings.BACKEND, settings.MODEL, settings.ENDPOINT = "openai", "small-chat", server.url
+        asked = {"language": "fi", "samples": 2, "styles": "question=3 search=1", "seed": 7, "token_budget": 5000}
+        response = client.post(reverse("runs"), asked)
+
+    run = Run.objects.get()
+    assert response.status_code == 302
+    assert run.asking["styles"] == {"question": 3.0, "search": 1.0}
+    assert (run.seed, run.token_budget) == (7, 5000)
+
+
+def test_a_mix_that_cannot_be_is_refused(client, maintainer, finnish, worker_listens):
+    make_text(finnish)
+    client.force_login(maintainer)
+    asked = {"language": "fi", "samples": 1}
+
+    page = client.post(reverse("runs"), asked | {"styles": "poem=3"})
+    assert page.status_code == 422
+    assert "no share of a style" in page.content.decode()
+    page = client.post(reverse("runs"), asked | {"styles": "question=3"})
+    assert page.status_code == 409
+    assert "knows no styles" in page.content.decode()
+    assert client.post(reverse("runs"), asked | {"prompt": "nonsense"}).status_code == 422
+    assert not Run.objects.exists()
