@@ -35,6 +35,7 @@ from generation import (
     personal_data,
     pool,
     provenance,
+    rejected_samples,
     segmenting,
     storing,
     thresholds,
@@ -143,9 +144,10 @@ def import_texts(
     with _opened(key, sources, reading, started_by) as (batch, rejected):
         tally = Tally.from_json(batch.counts)
         batches = jsonl.batched(layouts.read_lines(sources, layout), skip=batch.position["rows"])
+        samples = rejected_samples.Sampling(batch)
         judge = functools.partial(judge_lines, reading=reading)
         for lines, judged in pool.in_order(judge, batches, settings.IMPORT_PROCESSES):
-            _store(batch, lines, judged, tally, rejected)
+            _store(batch, lines, judged, tally, rejected, samples)
             if on_progress:
                 on_progress(tally)
         rejected.finish()
@@ -389,7 +391,14 @@ def _unlock(batch: Import) -> None:
         cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, batch.pk % 2**31])
 
 
-def _store(batch: Import, lines: Sequence[jsonl.Line], judged: Judged, tally: Tally, rejected: RejectedRows) -> None:
+def _store(
+    batch: Import,
+    lines: Sequence[jsonl.Line],
+    judged: Judged,
+    tally: Tally,
+    rejected: RejectedRows,
+    samples: rejected_samples.Sampling,
+) -> None:
     """Store one batch and say so on the import. Both or neither: a killed import tells truly how far it came."""
     for tries_left in reversed(range(STORE_TRIES)):
         try:
@@ -398,7 +407,7 @@ def _store(batch: Import, lines: Sequence[jsonl.Line], judged: Judged, tally: Ta
                 Language.objects.select_for_update(no_key=True).get(pk=batch.language_id)
                 stored = storing.store(batch, judged.passed)
                 imported_instructions.keep(batch, judged.passed)
-                _count(batch, lines, judged, stored, tally, rejected)
+                _count(batch, lines, judged, stored, tally, rejected, samples)
             break
         except IntegrityError:  # a text came in by another way at this moment: look again
             if not tries_left:
@@ -413,6 +422,7 @@ def _count(
     stored: storing.Stored,
     tally: Tally,
     rejected: RejectedRows,
+    samples: rejected_samples.Sampling,
 ) -> None:
     tally.read += len(lines)
     tally.cut += len(judged.passed) + len(judged.rejected) - len(lines)
@@ -420,7 +430,13 @@ def _count(
     tally.duplicate += stored.duplicates
     for number, no in sorted([*judged.rejected, *stored.turned_away], key=itemgetter(0)):
         tally.rejected[no.reason] += 1
-        rejected.add(lines[number].file, lines[number].number, no, no.passage.encode() or lines[number].raw)
+        line = lines[number]
+        said = no.passage.encode("utf-8", "surrogatepass") or line.raw
+        if no.reason == Reason.TAKEN_DOWN:
+            said = b""  # its words are not to be kept anywhere
+        rejected.add(line.file, line.number, no, said)
+        samples.offer(line.file, line.number, no, said)
+    samples.keep()
     batch.counts = tally.as_json()
     batch.position = {"rows": batch.position["rows"] + len(lines), "rejected_bytes": rejected.size()}
     batch.save(update_fields=["counts", "position"])

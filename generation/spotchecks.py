@@ -1,30 +1,26 @@
 """Spot checks: people look at samples of what a gate turned away and say whether that was right.
 
 The answers give each gate's precision, with a Wilson interval: of few answers it is wide, and says so. A subject is
-named `candidate:ID`, `passed:ID` or `row:IMPORT:OFFSET`.
+named `candidate:ID`, `passed:ID` or `row:IMPORT:PLACE`.
 """
 
-import json
 import math
 import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Q
 
 from generation.funnels import newest
-from generation.models import Candidate, CandidateState, Gate, Import, PassedOver, Run, SpotCheck
+from generation.models import Candidate, CandidateState, Gate, PassedOver, RejectedSample, Run, SpotCheck
 from generation.rejections import Reason
 from xinstruct_site.people.models import Language, User
 
 SAMPLES = 8
 PLACES = 6  # where a sample is taken from; neighbours are alike
 ROWS_PER_PLACE = 400
-BYTES_PER_PLACE = 200_000
 
 
 def wilson(right: int, number: int, z: float = 1.96) -> tuple[float, float]:
@@ -134,39 +130,9 @@ def _passed_over(language: Language, reason: str, chance: random.Random) -> Iter
 
 
 def _import_rows(language: Language, reason: str, chance: random.Random) -> Iterator[Sample]:
-    """Rows from a few places of the files of rejected rows; a file of any size is read in pieces."""
-    batches = list(language.imports.exclude(rejected_path="").order_by("-pk")[:20])
-    for batch in batches:
-        if reason in (batch.counts.get("rejected") or {}):
-            yield from _rows_of(batch, reason, chance)
-
-
-def _rows_of(batch: Import, reason: str, chance: random.Random) -> Iterator[Sample]:
-    path = Path(settings.DATA_DIR) / batch.rejected_path
-    if not path.is_file():
-        return
-    size = path.stat().st_size
-    places = [0] if size <= BYTES_PER_PLACE else [0, *(chance.randrange(size) for _ in range(PLACES - 1))]
-    with path.open("rb") as file:
-        for place in places:
-            file.seek(place)
-            if place:
-                file.readline()  # the rest of a line
-            while file.tell() < place + BYTES_PER_PLACE:
-                offset = file.tell()
-                line = file.readline()
-                if not line:
-                    break
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if row.get("reason") == reason:
-                    yield Sample(
-                        f"row:{batch.public_id}:{offset}",
-                        words=str(row.get("row", "")),
-                        detail=str(row.get("detail", "")),
-                    )
+    """What was drawn, as imports ran, of all that they turned away."""
+    for one in RejectedSample.objects.filter(language=language, reason=reason).select_related("batch"):
+        yield Sample(f"row:{one.batch.public_id}:{one.place}", words=one.words, detail=one.detail)
 
 
 def judge(language: Language, gate: str, reason: str, subject: str, person: User, *, was_right: bool) -> SpotCheck:

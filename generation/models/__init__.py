@@ -33,7 +33,7 @@ from generation.models.runs import (
 )
 from generation.models.seeds import SeedPair, SeedPairQuerySet, SeedState
 from generation.models.takedowns import TakeDown, TakeDownKind
-from generation.models.texts import Band, Import, ImportState, NearDuplicate, Text, TextQuerySet, Upload
+from generation.models.texts import Band, Import, ImportState, NearDuplicate, RejectedSample, Text, TextQuerySet, Upload
 from generation.models.work import JobModel, JobQuerySet, JobState
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "PassedOver",
     "Question",
     "QuestionSet",
+    "RejectedSample",
     "Release",
     "ReleaseQuerySet",
     "ReleaseRow",

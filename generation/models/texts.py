@@ -47,6 +47,23 @@ class Import(models.Model):
         return f"import {self.public_id} ({self.language.code})"
 
 
+class RejectedSample(models.Model):
+    """A row that an import turned away, kept for people to say whether that was right. See rejected_samples.py."""
+
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="+")
+    batch = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="rejected_samples")
+    reason = models.CharField(max_length=40)
+    place = models.BigIntegerField(help_text="Drawn by hash; of a reason the lowest are kept.")
+    words = models.TextField(help_text="The beginning of the row, or of its passage.")
+    detail = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["language", "reason", "place"], name="rejected_row_drawn_once")]
+
+    def __str__(self) -> str:
+        return f"{self.reason} in {self.batch}"
+
+
 class TextQuerySet(models.QuerySet["Text"]):
     def available(self) -> Self:
         """Texts that may be drafted for and shown to people."""

@@ -1,5 +1,6 @@
 """Run pages: the funnel and the rows behind it, histograms, two runs side by side, gates and spot checks, rounds."""
 
+import io
 import json
 import random
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from generation import charts, curation, funnels, spotchecks
-from generation.models import CandidateState, Import, JobState, Run, Score, SpotCheck, Task
+from generation import charts, curation, funnels, ingest, jsonl, rejected_samples, spotchecks
+from generation.models import CandidateState, Import, JobState, RejectedSample, Run, Score, SpotCheck, Task
+from generation.rejections import Reason, Rejected
 from tests.factories import make_candidate, make_model_version, make_run, make_text
 
 
@@ -166,23 +168,51 @@ def test_answers_give_a_gate_its_precision_with_an_interval(desk, run, maintaine
     assert desk.post("/gates/fi/judge/", answer | {"subject": "'; drop"}).status_code == 422
 
 
-def test_samples_of_an_import_come_from_its_file_and_of_near_duplicates_with_what_they_are_like(
-    desk, run, finnish, settings, maintainer
+def rejected_rows(number, name):
+    """An import of rows that are too short, but for one that has no text."""
+    words = [json.dumps({"text": f"{name} rivi {n}", "license": "CC0-1.0"}).encode() for n in range(number)]
+    content = b"\n".join([*words, json.dumps({"license": "CC0-1.0"}).encode()])
+    return jsonl.stream_source(name, io.BytesIO(content))
+
+
+def test_samples_of_a_gate_come_from_every_import_however_old_and_no_more_are_kept_than_are_needed(
+    desk, finnish, monkeypatch
 ):
-    lines = [{"reason": "too_short" if n % 2 else "no_text", "detail": f"{n}", "row": f"rivi {n}"} for n in range(40)]
-    (settings.DATA_DIR / "rejected").mkdir()
-    path = settings.DATA_DIR / "rejected" / "x.jsonl"
-    path.write_text("\n".join(json.dumps(line) for line in lines) + "\nbroken\n")
-    Import.objects.create(
-        language=finnish, source="x", rejected_path="rejected/x.jsonl", counts={"rejected": {"too_short": 20}}
-    )
+    for number in range(25):
+        ingest.import_texts([rejected_rows(2, f"tuonti-{number}")], language=finnish, source="x")
 
-    rows = spotchecks.samples(finnish, "import", "too_short", maintainer, random.Random(1))
-    assert len(rows) == spotchecks.SAMPLES
-    assert all(int(row.detail) % 2 for row in rows)
-    assert b"rivi" in desk.get("/gates/fi/import/too_short/").content
+    words = {one.words for one in spotchecks._import_rows(finnish, "too_short", random.Random(1))}
+    assert len(words) == 50
+    assert any("tuonti-0 rivi 0" in said for said in words)
+    shown = desk.get("/gates/fi/import/too_short/").context["samples"]
+    assert len(shown) == spotchecks.SAMPLES
+    answer = {"gate": "import", "reason": "too_short", "subject": shown[0].subject, "was_right": "1"}
+    assert desk.post("/gates/fi/judge/", answer).status_code == 302
 
+    monkeypatch.setattr(rejected_samples, "KEPT", 60)
+    ingest.import_texts([rejected_rows(3000, "suuri")], language=finnish, source="x")
+    kept = RejectedSample.objects.filter(reason="too_short")
+    assert kept.count() == 60
+    lines = [int(one.words.split()[-3].strip('",')) for one in kept if "suuri" in one.words]
+    # By chance, so nearly all from the large import, and from all over it.
+    assert len(lines) > 50
+    assert min(lines) < 500 < 2500 < max(lines)
+    assert RejectedSample.objects.filter(reason="no_text").count() == 26
+
+
+def test_rows_that_no_column_takes_are_sampled_too_and_what_was_taken_down_is_not(finnish):
+    batch = Import.objects.create(language=finnish, source="x")
+    sampling = rejected_samples.Sampling(batch)
+    for line, reason in enumerate((Reason.NUL, Reason.LONE_SURROGATE, Reason.INVALID_UTF8, Reason.TAKEN_DOWN)):
+        sampling.offer("f", line, Rejected(reason, "at \ud800"), b"a\x00b\xff \xed\xa0\x80")
+    sampling.keep()
+
+    assert sorted(RejectedSample.objects.values_list("reason", flat=True)) == ["invalid_utf8", "lone_surrogate", "nul"]
+
+
+def test_samples_of_near_duplicates_say_what_they_are_like(desk, run):
     [near] = desk.get("/gates/fi/near_duplicate/").context["samples"]
+
     assert (near.candidate.instruction, near.like) == ("Describe thing 2.", "Describe thing 1.")
     assert desk.get("/gates/fi/nonsense/").status_code == 404
 
