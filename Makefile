@@ -92,6 +92,7 @@ messages: $(VENV)/.installed  ## Collect the strings of the annotators' pages, a
 		--ignore .venv --ignore .venv-vllm --ignore data --ignore build --ignore tests --ignore bench \
 		--ignore generation --ignore templates/generation --ignore "templates/annotation/release*" \
 		--ignore "templates/annotation/lesson*" --ignore annotation/exports.py --ignore annotation/views/releases.py --ignore annotation/views/ratings.py \
+		--ignore annotation/evaluation_forms.py --ignore annotation/views/evaluations.py --ignore annotation/views/duel_reports.py \
 		--ignore annotation/management --ignore xinstruct_site/management
 	XI_DEBUG=1 $(PY) manage.py compilemessages $(LOCALES:%=--locale %)
 

@@ -292,3 +292,9 @@ def ballot(question: int, person: int, *, base_is_first: bool, choice: str) -> B
         return Ballot(question, person, TIE)
     first_won = choice == VoteChoice.A
     return Ballot(question, person, BASE if first_won == base_is_first else RIVAL, first_won)
+
+
+def reasons(duel: Duel) -> QuerySet[Vote]:
+    """Votes for which people said why, the newest first; who said it is not for a report."""
+    given = Vote.objects.filter(bout__duel=duel, state=VoteState.GIVEN).exclude(rationale="")
+    return given.select_related("bout__question").order_by("-decided_at")

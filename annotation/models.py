@@ -707,6 +707,13 @@ class Vote(models.Model):
         both = [self.bout.base_answer, self.bout.rival_answer]
         return both if self.base_is_first else both[::-1]
 
+    @property
+    def preferred(self) -> str:
+        """Whose answer was preferred: base, rival, or what else was pressed."""
+        if self.choice not in {VoteChoice.A, VoteChoice.B}:
+            return self.choice
+        return "base" if (self.choice == VoteChoice.A) == self.base_is_first else "rival"
+
 
 class JudgeRun(JobModel):
     """Has a model judge every bout of a duel, in both orders. What it says counts by its agreement with people."""

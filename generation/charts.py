@@ -184,6 +184,63 @@ def histogram(bins: Sequence[Sequence[int]], low: float, high: float) -> Histogr
     )
 
 
+ROW, LABEL_UP = 46, 10  # of an interval chart: height of a row, and how far a label stands above its line
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """One row: a point, the line of its interval (none where the bounds are not known), and its words."""
+
+    label: str
+    said: str
+    y: str
+    label_y: str
+    x: str
+    low: str = ""
+    high: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalChart:
+    """Shares from 0 to 1 with their intervals, one below the other."""
+
+    rows: list[Interval]
+    ticks: list[Tick]
+    height: str
+    bottom: str
+    middle: str = ""  # where a line says "no difference"
+    width: str = str(WIDTH)
+    start: str = str(START)
+    end: str = str(END)
+
+
+def interval_chart(
+    rows: Sequence[tuple[str, float, float | None, float | None]], *, middle: float | None = None
+) -> IntervalChart | None:
+    """Rows of (label, value, low, high); None for no rows."""
+    if not rows:
+        return None
+    bottom = TOP + ROW * len(rows)
+
+    def place(share: float) -> str:
+        return f"{START + (END - START) * min(max(share, 0.0), 1.0):.1f}"
+
+    drawn = []
+    for number, (label, value, low, high) in enumerate(rows):
+        y = TOP + ROW * number + ROW * 0.6
+        is_known = low is not None and high is not None
+        said = f"{value:.2f} ({low:.2f}–{high:.2f})" if is_known else f"{value:.2f}"
+        edges = {"low": place(low), "high": place(high)} if low is not None and high is not None else {}
+        drawn.append(Interval(label, said, f"{y:.1f}", f"{y - LABEL_UP:.1f}", place(value), **edges))
+    return IntervalChart(
+        rows=drawn,
+        ticks=[Tick(place(number / 4), f"{number / 4:g}") for number in range(5)],
+        height=str(bottom + 30),
+        bottom=str(bottom),
+        middle="" if middle is None else place(middle),
+    )
+
+
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
     """Round numbers that cover low..high, at steps of 1, 2 or 5 times a power of ten.
 

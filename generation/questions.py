@@ -36,7 +36,7 @@ ANSWER_NAMES = {
     "language": ("lang", "language"),
     "body": ("answer", "response", "output", "text"),
 }
-NAME = re.compile(r"[\w-]{1,100}", re.ASCII)  # of a set
+NAME = re.compile(r"\A[\w-]{1,100}\Z", re.ASCII)  # of a set
 Row = dict[str, Any]
 T = TypeVar("T", Question, Answer)
 
@@ -61,15 +61,17 @@ def import_questions(
     source: str = "",
     licence: str = "",
     written_in: str = "",
+    within: Iterable[Language] | None = None,
     created_by: User | None = None,
     on_progress: Callable[[Tally], None] | None = None,
 ) -> tuple[QuestionSet, Imported]:
     """Put every question that passes into the set of that name. What the call names is for rows that do not say.
 
-    `written_in` is the language of the instructions themselves; where nothing says, it is that of the answer.
+    `written_in` is the language of the instructions themselves; where nothing says, it is that of the answer. `within`
+    are the languages that the person who asks may fill.
     """
     question_set, _ = QuestionSet.objects.get_or_create(name=name, defaults={"created_by": created_by})
-    languages = {each.code.lower(): each for each in Language.objects.all()}
+    languages = {each.code.lower(): each for each in (Language.objects.all() if within is None else within)}
     defaults = {
         "language": language.code if language else "", "source": source, "licence_id": licence,
         "written_in": written_in,

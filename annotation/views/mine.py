@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from annotation import acceptance, queues
 from annotation import mine as own_work
-from annotation import queues
 from annotation.forms import FindReviewsForm
 from annotation.models import Autosave, Item, Skip
 from annotation.views.access import language_for, person
@@ -118,4 +118,5 @@ def common(request: HttpRequest, language: Language, tab: str) -> dict[str, Any]
         "tab": tab,
         "progress": progress,
         "outlook": own_work.outlook(language, progress.language_accepted),
+        "acceptance": acceptance.newest_two(language),
     }

@@ -1,5 +1,7 @@
 """What models are asked so that people can compare them, what they answered, and what was counted of it."""
 
+from typing import Self
+
 from django.db import models
 from django.utils import timezone
 
@@ -8,6 +10,13 @@ from generation.models.model_versions import ModelVersion
 from generation.models.releases import Release
 from generation.models.work import JobModel
 from xinstruct_site.people.models import Language, User
+
+
+class QuestionSetQuerySet(models.QuerySet["QuestionSet"]):
+    def within(self, languages: models.QuerySet[Language]) -> Self:
+        """Sets that hold questions of no other language than these."""
+        beyond = Question.objects.filter(question_set=models.OuterRef("pk")).exclude(language__in=languages)
+        return self.filter(~models.Exists(beyond))
 
 
 class QuestionSet(models.Model):
@@ -21,6 +30,8 @@ class QuestionSet(models.Model):
     )  # fmt: skip
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    objects = QuestionSetQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
