@@ -8,11 +8,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from annotation import exports, taking_in
+from annotation import exports, freezing, queues, reviewing, taking_in
+from annotation.filtering import Filters
 from annotation.formats import FORMATS
 from annotation.freezing import NameTaken, ReleaseError
 from generation.models import Release, ReleaseRow
-from tests.factories import make_language, make_release, make_text, released
+from tests.factories import accepting, make_items, make_language, make_release, make_text, released
 
 pytestmark = pytest.mark.django_db
 
@@ -171,3 +172,18 @@ def test_the_command_says_what_came_in_and_what_does_not(release, tmp_path):
 
     assert "copy 2.1.0 is ready" in out.getvalue()
     assert release.sha256 in out.getvalue()
+
+
+def test_what_was_really_frozen_in_several_splits_comes_in_again(aino, finnish, tmp_path):
+    finnish.overlap = finnish.quorum = 1
+    finnish.save()
+    for item in make_items(finnish, 12):
+        queues.claim_next(aino, finnish)
+        reviewing.submit(aino, item, accepting("Kuvaile toria.", candidate=item.candidates()[0]))
+    release = freezing.build_release("real", [finnish], filters=Filters(split_from=0, shares=(1, 1, 1)))
+
+    for format in LOSSLESS:
+        done = exports.export_release(release, format, tmp_path)
+        copy = taking_in.take_in(done.files[0], f"copy-{format}")
+        assert len(done.files) > 1
+        assert (copy.sha256, copy.splits) == (release.sha256, release.splits)
