@@ -6,7 +6,7 @@ a release are the same wherever they are written. What is not known is said to b
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +94,9 @@ def written(facts: Facts) -> dict[str, bytes]:
 def _said(facts: Facts) -> dict[str, Any]:
     """What the templates are filled with: words and finished tables, so that no number is formatted twice."""
     release, survey = facts.release, facts.survey
-    kind = kind_of(release)
+    kind, models = kind_of(release), _models(survey)
+    sources = survey.by("source", "licence")
+    crawled = sorted(filter(None, survey.by("crawled")))
     return {
         "facts": facts,
         "release": release,
@@ -108,29 +110,29 @@ def _said(facts: Facts) -> dict[str, Any]:
         "files": _files(facts),
         "lengths": _table(
             ("Language", "Instruction, characters", "Response, characters"),
-            ((survey.names[code], survey.instructions[code], survey.responses[code]) for code in sorted(survey.names)),
+            ((name, *survey.chars(code)) for code, name in sorted(survey.names.items())),
         ),
         "sources": _table(
             ("Source", "Licence of its texts", "Rows"),
-            ((source or "not recorded", licence, f"{rows:,}") for (source, licence), rows in _most(survey.sources)),
+            ((source or "not recorded", licence, f"{rows:,}") for (source, licence), rows in _most(sources)),
         ),
         "models": _table(
             ("Model", "Revision", "Licence", "Rows"),
             (
                 (name, revision, licence or "not recorded", f"{rows:,}")
-                for (name, revision, licence), rows in _most(survey.models)
+                for (name, revision, licence), rows in _most(models)
             ),
         ),
-        "own_words": f"{survey.rows - survey.models.total():,}",
-        "edited": _share(survey.edited, survey.rows),
-        "masked": _share(survey.masked, survey.rows),
-        "given": _share(survey.given, survey.rows),
-        "origins": ", ".join(f"{origin}: {rows:,}" for origin, rows in _most(survey.origins) if origin),
+        "own_words": f"{survey.rows - models.total():,}",
+        "edited": _share(survey.by("is_edited")[True], survey.rows),
+        "masked": _share(survey.by("is_masked")[True], survey.rows),
+        "given": _share(survey.by("has_input")[True], survey.rows),
+        "origins": ", ".join(f"{origin}: {rows:,}" for origin, rows in _most(survey.by("origin")) if origin),
         "prompts": ", ".join(release.versions.get("prompts") or ()),
-        "guidelines": _by_language(survey.guidelines),
+        "guidelines": _by_language(survey.guidelines()),
         "policies": release.versions.get("policies") or {},
-        "agreements": ", ".join(str(version) for version in sorted(survey.agreements) if version),
-        "crawled": f"{min(survey.crawled)} to {max(survey.crawled)}" if survey.crawled else "",
+        "agreements": ", ".join(str(version) for version in sorted(survey.agreements())),
+        "crawled": f"{crawled[0]} to {crawled[-1]}" if crawled else "",
         "raters": "; ".join(f"{people}: {rows:,} rows" for people, rows in sorted(survey.raters().items())),
         "agreement": _agreement(survey),
         "rated_min": RATED_MIN,
@@ -146,27 +148,31 @@ def _said(facts: Facts) -> dict[str, Any]:
     }
 
 
+def _models(survey: Survey) -> Counter[tuple[str, str, str]]:
+    """Who drafted how many of the instructions that people began with."""
+    return Counter({model: rows for model, rows in survey.by("model").items() if model})
+
+
 def _languages(survey: Survey) -> str:
     varieties: dict[str, list[str]] = defaultdict(list)
-    for (code, variety), rows in _most(survey.varieties):
-        varieties[code].append(f"{variety} ({rows:,})")
+    for (code, variety), rows in _most(survey.by("language", "variety")):
+        if variety:
+            varieties[code].append(f"{variety} ({rows:,})")
     return _table(
         ("Language", "BCP 47", "Varieties that people named", "Rows"),
         (
             (survey.names[code], code, ", ".join(varieties[code]) or "none named", f"{rows:,}")
-            for code, rows in sorted(survey.languages.items())
+            for code, rows in sorted(survey.by("language").items())
         ),
     )
 
 
 def _splits(survey: Survey) -> str:
-    names = [split for split in Split.values if survey.splits.get(split)]
+    counts = survey.by("language", "split")
+    names = [split for split in Split.values if split in survey.by("split")]
     return _table(
         ("Language", *names),
-        (
-            (survey.names[code], *(f"{survey.splits[split][code]:,}" for split in names))
-            for code in sorted(survey.names)
-        ),
+        ((survey.names[code], *(f"{counts[code, split]:,}" for split in names)) for code in sorted(survey.names)),
     )
 
 
@@ -238,9 +244,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part:,} ({100 * part / max(whole, 1):.1f} %)"
 
 
-def _by_language(versions: Iterable[tuple[str, int]]) -> str:
+def _by_language(versions: Iterable[tuple[str, int | None]]) -> str:
     found: dict[str, list[str]] = defaultdict(list)
-    for code, version in sorted(versions):
+    for code, version in sorted(versions, key=lambda said: (said[0], said[1] or 0)):
         found[code].append(str(version) if version else "none in force")
     return "; ".join(f"{code}: {', '.join(said)}" for code, said in found.items())
 
@@ -252,7 +258,7 @@ def _card_data(facts: Facts) -> str:
     from huggingface_hub import DatasetCardData
 
     survey, release = facts.survey, facts.release
-    codes = sorted(survey.languages)
+    codes = sorted(survey.names)
     by_format = _loadable(facts.by_format())
     hub_licence = ON_THE_HUB.get(release.licence, "other" if release.licence else "unknown")
     named: dict[str, Any] = {}
@@ -261,11 +267,11 @@ def _card_data(facts: Facts) -> str:
     data = DatasetCardData(
         language=sorted({code.split("-")[0].lower() for code in codes} | {"en"}),
         license=hub_licence,
-        annotations_creators=["crowdsourced", *(["machine-generated"] if survey.models else [])],
-        language_creators=["found", "crowdsourced", *(["machine-generated"] if survey.models else [])],
+        annotations_creators=["crowdsourced", *(["machine-generated"] if _models(survey) else [])],
+        language_creators=["found", "crowdsourced", *(["machine-generated"] if _models(survey) else [])],
         multilinguality=["multilingual"],
         size_categories=[SIZES[min(max(len(str(survey.rows)) - 3, 0), len(SIZES) - 1)]],
-        source_datasets=sorted({f"extended|other-{source}" for source, _ in survey.sources if source}),
+        source_datasets=sorted({f"extended|other-{source}" for source in survey.by("source") if source}),
         task_categories=["text-generation"],
         pretty_name=f"{release.name} {release.version}",
         config_names=list(by_format),
@@ -342,13 +348,13 @@ def _croissant(facts: Facts, said: Mapping[str, Any]) -> dict[str, Any]:
         "url": facts.url,
         "version": release.version,
         "datePublished": facts.published,
-        "inLanguage": ["en", *sorted(survey.languages)],
+        "inLanguage": ["en", *sorted(survey.names)],
         "keywords": ["instruction tuning", "low-resource languages", kind_of(release)],
         "creator": publisher,
         "publisher": publisher,
         "citeAs": f"{said['publisher']}: {release.name} {release.version}, {facts.published}. sha256 {release.sha256}",
         "isLiveDataset": False,
-        "prov:wasDerivedFrom": [source for source, _ in sorted(survey.sources) if source],
+        "prov:wasDerivedFrom": sorted(filter(None, survey.by("source"))),
         "rai:dataCollection": "Texts of the web, imported with their source, address and licence; people turn them "
         "into instruction data by writing or checking the English instruction that each text answers.",
         "rai:dataCollectionType": ["Web Scraping", "Manual Human Curator", "Crowdsourcing"],
@@ -359,7 +365,7 @@ def _croissant(facts: Facts, said: Mapping[str, Any]) -> dict[str, Any]:
         "rai:dataAnnotationAnalysis": [said["agreement"] or f"Fewer than {RATED_MIN} rows were rated by two people."],
         "rai:annotationsPerItem": f"People behind a row: {said['raters']}",
         "rai:annotatorDemographics": [NOT_HERE],
-        "rai:machineAnnotationTools": [f"{name} ({revision})" for name, revision, _ in sorted(survey.models)],
+        "rai:machineAnnotationTools": [f"{name} ({revision})" for name, revision, _ in sorted(_models(survey))],
         "rai:personalSensitiveInformation": [f"{MASKED} This is so in {said['masked']} of the rows."],
         "rai:dataUseCases": ["Training and evaluating models that follow instructions and answer in these languages."],
         "rai:dataLimitations": LIMITS,

@@ -1,8 +1,10 @@
 """Counts what the rows of a release are made of, in one pass, for the documents that come with it. Knows no files."""
 
 import math
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,96 +15,110 @@ LEVELS = 5
 RATED_MIN = 20  # rows that two people rated; of fewer no agreement is told
 
 
-@dataclass(slots=True)
-class Lengths:
-    """Characters (code points) of a part of the rows."""
+class Traits(NamedTuple):
+    """What the documents count. Few rows of a release are alike in nothing, so each combination is counted once."""
 
-    rows: int = 0
-    total: int = 0
-    squares: int = 0
-
-    def add(self, chars: int) -> None:
-        self.rows += 1
-        self.total += chars
-        self.squares += chars * chars
-
-    def __str__(self) -> str:
-        if not self.rows:
-            return "none"
-        mean = self.total / self.rows
-        return f"{mean:.1f} ± {math.sqrt(max(self.squares / self.rows - mean * mean, 0)):.1f}"
+    language: str
+    split: str
+    licence: str
+    source: str
+    origin: str
+    has_input: bool
+    is_edited: bool
+    is_masked: bool
+    model: tuple[str, str, str] | None  # name, revision, licence
+    variety: str
+    crawled: str  # year
+    overall: tuple[int | None, ...]  # what each person gave
+    under: tuple[tuple[int | None, int | None], ...]  # versions of guidelines and agreement that each worked under
 
 
-@dataclass(slots=True)
 class Survey:
-    """What the rows are made of. What older rows did not tell is not counted, and the documents say so."""
+    """What the rows are made of. What older rows did not tell is empty."""
 
-    rows: int = 0
-    names: dict[str, str] = field(default_factory=dict)  # of languages
-    languages: Counter[str] = field(default_factory=Counter)
-    splits: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    instructions: dict[str, Lengths] = field(default_factory=lambda: defaultdict(Lengths))
-    responses: dict[str, Lengths] = field(default_factory=lambda: defaultdict(Lengths))
-    licences: Counter[str] = field(default_factory=Counter)
-    sources: Counter[tuple[str, str]] = field(default_factory=Counter)  # with the licence
-    origins: Counter[str] = field(default_factory=Counter)
-    models: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    varieties: Counter[tuple[str, str]] = field(default_factory=Counter)
-    guidelines: set[tuple[str, int]] = field(default_factory=set)
-    agreements: set[int] = field(default_factory=set)  # versions of what contributors agree to
-    crawled: set[str] = field(default_factory=set)  # years
-    edited: int = 0
-    masked: int = 0
-    given: int = 0  # rows with an input
-    ratings: dict[str, Counter[tuple[int, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    def __init__(self) -> None:
+        self.rows = 0
+        self.names: dict[str, str] = {}  # of languages
+        self.traits: Counter[Traits] = Counter()
+        # By language: the characters of instructions and of responses, and their squares.
+        self.lengths: dict[str, list[int]] = {}
 
     def add(self, row: Row, split: str) -> None:
-        code = row["language"]
-        self.rows += 1
-        self.names[code] = row["language_name"]
-        self.languages[code] += 1
-        self.splits[split][code] += 1
-        self.instructions[code].add(len(row["instruction"]))
-        self.responses[code].add(len(row["response"]))
-        self.licences[row["licence"]] += 1
-        self.sources[row.get("source", ""), row["licence"]] += 1
-        self.origins[row.get("origin", "")] += 1
-        self.given += bool(row["input"])
-        self.edited += bool(row.get("edited"))
-        self.masked += bool(row.get("masked"))
-        if model := row.get("model"):
-            self.models[model["name"], model["revision"], model["licence"]] += 1
-        said = tuple(sorted(each["overall"] for each in row["ratings"] if each.get("overall")))
-        self.ratings[code][said] += 1
-        if lineage := row.get("lineage"):
-            self._add_lineage(code, lineage)
-
-    def _add_lineage(self, code: str, lineage: Row) -> None:
+        code, model = row["language"], row.get("model")
+        lineage = row.get("lineage") or {}
         text = lineage.get("text") or {}
-        if variety := text.get("variety"):
-            self.varieties[code, variety] += 1
-        if crawled := text.get("crawled"):
-            self.crawled.add(crawled[:4])
-        for review in lineage.get("reviews") or ():
-            self.guidelines.add((code, review.get("guidelines") or 0))
-            self.agreements.add(review.get("agreement") or 0)
+        self.rows += 1
+        self.traits[
+            Traits(
+                code,
+                split,
+                row["licence"],
+                row.get("source", ""),
+                row.get("origin", ""),
+                bool(row["input"]),
+                bool(row.get("edited")),
+                bool(row.get("masked")),
+                (model["name"], model["revision"], model["licence"]) if model else None,
+                text.get("variety") or "",
+                (text.get("crawled") or "")[:4],
+                tuple([said.get("overall") for said in row["ratings"]]),
+                tuple([(each.get("guidelines"), each.get("agreement")) for each in lineage.get("reviews") or ()]),
+            )
+        ] += 1
+        if code not in self.names:
+            self.names[code], self.lengths[code] = row["language_name"], [0, 0, 0, 0]
+        instruction, response, sums = len(row["instruction"]), len(row["response"]), self.lengths[code]
+        sums[0] += instruction
+        sums[1] += instruction * instruction
+        sums[2] += response
+        sums[3] += response * response
+
+    def by(self, *traits: str) -> Counter[Any]:
+        """How many rows have each value of a trait, or each combination of several."""
+        pick, found = attrgetter(*traits), Counter[Any]()
+        for each, rows in self.traits.items():
+            found[pick(each)] += rows
+        return found
+
+    def guidelines(self) -> set[tuple[str, int | None]]:
+        """Each language with the versions that its reviewers worked under."""
+        return {(each.language, guidelines) for each in self.traits for guidelines, _ in each.under}
+
+    def agreements(self) -> set[int]:
+        """Versions of what contributors agreed to."""
+        return {agreement for each in self.traits for _, agreement in each.under if agreement}
 
     def raters(self) -> Counter[int]:
         """How many rows so many people's ratings stand behind."""
-        found: Counter[int] = Counter()
-        for patterns in self.ratings.values():
-            for said, rows in patterns.items():
-                found[len(said)] += rows
+        found = Counter[int]()
+        for overall, rows in self.by("overall").items():
+            found[len(_given(overall))] += rows
         return found
+
+    def chars(self, code: str) -> tuple[str, str]:
+        """Mean and standard deviation of the characters (code points) of instructions and of responses."""
+        rows, sums = self.by("language")[code], self.lengths[code]
+        return _spread(rows, *sums[:2]), _spread(rows, *sums[2:])
 
     def agreement(self, code: str) -> tuple[int, float, reliability.Estimate | None] | None:
         """Of the rows of a language that two people or more rated: how many, the share on which all gave the same
         level, and Krippendorff's alpha for ordered levels. None where they are too few to tell."""
-        shared = {said: rows for said, rows in self.ratings[code].items() if len(said) > 1}
-        rows = sum(shared.values())
-        if rows < RATED_MIN:
+        shared = Counter[tuple[int, ...]]()
+        for (language, overall), rows in self.by("language", "overall").items():
+            if language == code and len(given := _given(overall)) > 1:
+                shared[given] += rows
+        if shared.total() < RATED_MIN:
             return None
-        same = sum(number for said, number in shared.items() if len(set(said)) == 1)
-        counts = np.array([[said.count(level) for level in range(1, LEVELS + 1)] for said in shared])
-        alpha = reliability.alpha(np.repeat(counts, list(shared.values()), axis=0), "ordinal")
-        return rows, same / rows, alpha
+        same = sum(rows for given, rows in shared.items() if len(set(given)) == 1)
+        counts = np.array([[given.count(level) for level in range(1, LEVELS + 1)] for given in sorted(shared)])
+        alpha = reliability.alpha(np.repeat(counts, [shared[given] for given in sorted(shared)], axis=0), "ordinal")
+        return shared.total(), same / shared.total(), alpha
+
+
+def _given(overall: Iterable[int | None]) -> tuple[int, ...]:
+    return tuple(sorted(level for level in overall if level))
+
+
+def _spread(rows: int, total: int, squares: int) -> str:
+    mean = total / max(rows, 1)
+    return f"{mean:.1f} ± {math.sqrt(max(squares / max(rows, 1) - mean * mean, 0)):.1f}"
