@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
-from generation.models import Release
+from annotation.diffing import Piece, shortened, word_diff
+from generation.models import Release, ReleaseRow
+from xinstruct_site.people.models import Language
 
 ADDED, EDITED, WITHDRAWN = "added", "edited", "withdrawn"
 KINDS = (ADDED, EDITED, WITHDRAWN)
 READ = ("instruction", "input", "response", "licence", "rejected")  # fields of a row whose change is an edit
 FIRST = "1.0.0"
+BEGINNING = 280  # characters of a response that did not change
 VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 
 # Of both releases only the rows after an item, in its order, which their index gives.
@@ -66,6 +70,42 @@ def changes(
     with connection.cursor() as cursor:
         cursor.execute(sql, values | {"kinds": list(kinds), "limit": limit})
         return [Change(*found) for found in cursor.fetchall()]
+
+
+class Shown(NamedTuple):
+    """A change as it is read: the row as it is now, or was, and word by word what differs in it."""
+
+    kind: str
+    language: Language | None
+    row: ReleaseRow
+    instruction: list[Piece]
+    input: list[Piece]
+    response: list[Piece]
+    moved: tuple[str, str] | None  # from one split to another
+
+
+def shown(found: Sequence[Change]) -> list[Shown]:
+    rows = ReleaseRow.objects.in_bulk([key for change in found for key in (change.before, change.after) if key])
+    languages = {
+        language.code: language for language in Language.objects.filter(code__in={each.language for each in found})
+    }
+    return [
+        _shown(change, languages.get(change.language), rows.get(change.before or 0), rows.get(change.after or 0))
+        for change in found
+    ]
+
+
+def _shown(change: Change, language: Language | None, before: ReleaseRow | None, after: ReleaseRow | None) -> Shown:
+    was, now = (each.row if each else {} for each in (before, after))
+    row = after or before
+    assert row  # noqa: S101 - a change has one side at least
+    instruction, given = (word_diff(was.get(name, ""), now.get(name, "")) for name in ("instruction", "input"))
+    if was.get("response") == now.get("response"):
+        response = [Piece("same", Truncator(now.get("response", "")).chars(BEGINNING))]
+    else:
+        response = shortened(word_diff(was.get("response", ""), now.get("response", "")))
+    moved = (before.split, after.split) if before and after and before.split != after.split else None
+    return Shown(change.kind, language, row, instruction, given, response, moved)
 
 
 class WrongVersion(ValueError):

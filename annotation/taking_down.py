@@ -43,12 +43,13 @@ logger = logging.getLogger(__name__)
 
 ERASED = "[taken down]"
 LOOKED_UP = 5000
+COUNTED = ("texts", "items", "reviews", "pairs", "rows", "releases")
 FROZEN = [ReleaseState.CANDIDATE, ReleaseState.READY, ReleaseState.WITHDRAWN]
 
 
 @dataclass(slots=True)
 class Done:
-    """What there is of it now, and what this call changed (`counts`: texts, items, reviews, pairs, rows, releases)."""
+    """What there is of it now, and what this call changed (`counts`, see COUNTED)."""
 
     releases: list[Release] = field(default_factory=list)  # that held any of it, with candidates
     models: list[ModelVersion] = field(default_factory=list)  # that learnt from those

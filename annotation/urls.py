@@ -18,6 +18,7 @@ from annotation.views import (
     ratings,
     releases,
     review,
+    takedowns,
 )
 
 urlpatterns = [
@@ -72,9 +73,13 @@ urlpatterns = [
     path("audit/<slug:code>/disputed/undo/<uuid:adjudication_id>", disputes.undo, name="undo_dispute"),
     path("audit/<slug:code>/disputed/<slug:public_id>/", disputes.dispute, name="dispute"),
     path("audit/<slug:code>/<slug:public_id>/", audits.audit, name="audit"),
+    path("take-down/", takedowns.take_down, name="take_down"),
     path("releases/", releases.releases, name="releases"),
     path("releases/ratings/", ratings.build_ratings, name="build_ratings"),
     path("releases/<slug:public_id>/", releases.release, name="release"),
+    path("releases/<slug:public_id>/publish", releases.publish, name="publish_release"),
+    path("releases/<slug:public_id>/withdraw", releases.withdraw, name="withdraw_release"),
+    path("releases/<slug:public_id>/since/<slug:other_id>/", releases.compare, name="compare_releases"),
     path("releases/<slug:public_id>/manifest.json", releases.download_manifest, name="download_manifest"),
     path("releases/<slug:public_id>/<slug:format>/", releases.download_release, name="download_release"),
 ]

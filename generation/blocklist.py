@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from django.db import connection
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from generation.models import TakeDown, TakeDownKind, Text
 from generation.provenance import domain_of
@@ -38,12 +39,15 @@ def plain(kind: TakeDownKind, given: str) -> str:
     given = given.strip()
     if kind == TakeDownKind.URL:
         if not domain_of(given):
-            raise NotOne(f"“{given[:200]}” is not an address. One begins with https:// or http://.")
+            raise NotOne(
+                _("“%(given)s” is not an address. One begins with https:// or http://.") % {"given": given[:200]}
+            )
         return plain_url(given)
     value = given.lower().removeprefix("www.").rstrip(".") if kind == TakeDownKind.DOMAIN else given.lower()
     if not (DOMAIN if kind == TakeDownKind.DOMAIN else SHA256).fullmatch(value):
-        what = "a domain, such as example.org" if kind == TakeDownKind.DOMAIN else "a SHA-256 of 64 hexadecimal digits"
-        raise NotOne(f"“{given[:200]}” is not {what}.")
+        if kind == TakeDownKind.DOMAIN:
+            raise NotOne(_("“%(given)s” is not a domain, such as example.org.") % {"given": given[:200]})
+        raise NotOne(_("“%(given)s” is not a SHA-256 of 64 hexadecimal digits.") % {"given": given[:200]})
     return value
 
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from django.db.models import Exists, Min, OuterRef, Q
 from django.db.models.functions import Left
 
-from generation.models import Candidate, Selection, Text
+from generation.models import Candidate, Release, ReleaseRow, Selection, Text
 from xinstruct_site.people.models import Language
 
 TEXTS_PER_PAGE = 25
+ROWS_PER_PAGE = 20
+ROW_WINDOW = 5_000
 BEGINNING_CHARS = 240
 SEARCH_WINDOW = 20_000  # read in about 0.4 s
 
@@ -63,3 +65,30 @@ def find_texts(languages: Collection[Language], *, source: str = "", words: str 
         border = Text.objects.values_list("public_id", flat=True).get(pk=lowest)
         return TextPage(found, border, window_exhausted=True)
     return TextPage(found, "", window_exhausted=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """Some rows of a release in their order, and where to go on: `goes_on_after` is None at the end."""
+
+    rows: Sequence[ReleaseRow]
+    goes_on_after: int | None
+    window_exhausted: bool
+
+
+def find_rows(release: Release, *, language: str = "", words: str = "", after: int = -1) -> RowPage:
+    """One page of a release's rows. `words` are looked for in instruction, input and response."""
+    rows = release.rows.filter(position__gt=after).order_by("position")
+    if language:
+        rows = rows.filter(language_code=language)
+    end = None
+    if words:
+        end = after + ROW_WINDOW
+        named = Q(row__instruction__icontains=words) | Q(row__input__icontains=words)
+        rows = rows.filter(named | Q(row__response__icontains=words), position__lte=end)
+    found = list(rows[: ROWS_PER_PAGE + 1])
+    if len(found) > ROWS_PER_PAGE:
+        return RowPage(found[:ROWS_PER_PAGE], found[ROWS_PER_PAGE - 1].position, window_exhausted=False)
+    if end is not None and release.rows.filter(position__gt=end).exists():
+        return RowPage(found, end, window_exhausted=True)
+    return RowPage(found, None, window_exhausted=False)

@@ -43,6 +43,17 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         """What people said of items: evaluators learn from these and are measured on them."""
         return self.filter(query__kind="ratings")
 
+    def exported(self) -> Self:
+        """Releases of pairs or preferences that are out in the world, withdrawn or not: a next one may follow them."""
+        out = self.filter(state__in=[ReleaseState.READY, ReleaseState.WITHDRAWN], ready_at__isnull=False)
+        return out.exclude(query__contains={"kind": "ratings"})
+
+    def comparable(self, release: "Release") -> Self:
+        """Other frozen releases that hold rows of the same kind."""
+        kind = release.query.get("kind")
+        alike = self.filter(query__kind=kind) if kind else self.exclude(query__has_key="kind")
+        return alike.exclude(pk=release.pk).exclude(sha256="")
+
     def unfrozen(self) -> Self:
         """Releases whose rows a worker is to write: asked for, or candidates that are to be published."""
         return self.filter(Q(state=ReleaseState.BUILDING) | Q(state=ReleaseState.CANDIDATE, sha256=""))

@@ -11,8 +11,6 @@ from generation.blocklist import NotOne
 from generation.models import TakeDownKind
 from xinstruct_site.people.models import User
 
-COUNTED = ("texts", "items", "reviews", "pairs", "rows", "releases")
-
 
 class Command(BaseCommand):
     help = (
@@ -51,7 +49,7 @@ class Command(BaseCommand):
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         table = Table("withdrawn or blanked", "now")
         table.columns[1].justify = "right"
-        for name in COUNTED:
+        for name in taking_down.COUNTED:
             table.add_row(name, f"{done.counts[name]:,}")
         console.print(table)
         for release in done.releases:
