@@ -5,7 +5,7 @@ fifteen items says nothing, and a person is not compared on five.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,17 +196,17 @@ def concentration(answers: Answers) -> dict[str, Any]:
     }
 
 
-def of_rows(rows: list[Mapping[str, Any]] | list[dict[str, Any]]) -> Answers:
-    """Arrays from rows with the names of `Answers`."""
+def of_columns(columns: Mapping[str, Sequence[Any]]) -> Answers:
+    """Arrays from columns with the names of `Answers`; each of `ratings` has four numbers."""
     types = {"accepts": bool, "edited": bool, "day": np.int32, "seconds": np.int32, "chars": np.int32,
              "outcome": np.int8}  # fmt: skip
-    columns: dict[str, np.ndarray] = {
-        name: np.array([row[name] for row in rows], dtype=types.get(name, np.int64))
+    arrays = {
+        name: np.array(columns[name], dtype=types.get(name, np.int64))
         for name in Answers.__slots__
         if name != "ratings"
     }
-    ratings = np.array([row["ratings"] for row in rows], dtype=np.int8).reshape(len(rows), len(RATINGS))
-    return Answers(ratings=ratings, **columns)
+    ratings = np.array(columns["ratings"], dtype=np.int8).reshape(len(arrays["item"]), len(RATINGS))
+    return Answers(ratings=ratings, **arrays)
 
 
 def _numbered(items: np.ndarray) -> np.ndarray:

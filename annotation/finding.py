@@ -5,16 +5,22 @@ disputed for a linguist, others' answers on it are neither shown nor found here,
 another's, and who decides a dispute reads the answers without names (adjudicating.py).
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Item, ItemKind, ItemState, Pair, Review, ReviewQuerySet, Tally
+from annotation.models import Item, ItemKind, ItemState, Pair, Review, ReviewQuerySet, Slot, Tally
+from annotation.verdicts import ONE_SHORT_PRIORITY, OPEN_STATES
 from xinstruct_site.people.models import Language, Role, User
 
 PER_PAGE = 25
 UNDECIDED = [ItemState.OPEN, ItemState.DISPUTED]
+WAITING = {"one_short": _("one review short"), "stuck": _("stuck for two weeks")}
+STUCK_AFTER = dt.timedelta(days=14)
 SEARCH_WINDOW = 5_000  # items that one answer looks through
 
 
@@ -53,6 +59,17 @@ def people_of(language: Language) -> QuerySet[User]:
     )
 
 
+def waiting_items(language: Language, waiting: str) -> QuerySet[Item]:
+    """Open items that one review would settle, or on which nothing has happened for long: see WAITING."""
+    items = Item.objects.filter(language=language, state=ItemState.OPEN, kind=ItemKind.NORMAL)
+    of_item = {"item": OuterRef("pk")}
+    if waiting == "one_short":
+        return items.filter(Exists(Slot.objects.filter(**of_item, state__in=OPEN_STATES, priority=ONE_SHORT_PRIORITY)))
+    said = Review.objects.standing().filter(**of_item)
+    recent = said.filter(submitted_at__gt=timezone.now() - STUCK_AFTER)
+    return items.filter(Exists(said)).exclude(Exists(recent))
+
+
 def find_items(
     user: User,
     language: Language,
@@ -61,6 +78,7 @@ def find_items(
     state: str = "",
     person: User | None = None,
     flag: str = "",
+    waiting: str = "",
     after: str = "",
 ) -> ItemPage:
     """One page of the items that this person may see.
@@ -68,12 +86,15 @@ def find_items(
     Args:
         words: looked for as they stand in a text's title and body and in the wording decided on, or an item's own id.
         person: whose review the item has; with `flag`, the one that carries it.
+        waiting: for what an open item waits, one of WAITING.
         after: public id of the last item of the page before.
     """
     visible = visible_items(user, language)
     items = visible.order_by("-pk")
     if state:
         items = items.filter(state=state)
+    if waiting:
+        items = items.filter(pk__in=waiting_items(language, waiting).values("pk"))
     if person or flag:
         said = visible_reviews(user, language).standing()
         if person:
@@ -92,7 +113,7 @@ def find_items(
         if leads(user, language):
             decided = Pair.objects.current().filter(item=OuterRef("pk"), instruction__icontains=words)
             found_in |= Q(Exists(decided))
-        items = Item.objects.filter(found_in, pk__in=[pk for pk, _ in window[:SEARCH_WINDOW]]).order_by("-pk")
+        items = Item.objects.filter(found_in, pk__in=[pk for pk, _public_id in window[:SEARCH_WINDOW]]).order_by("-pk")
     rows = list(
         items.select_related("text", "round")
         .only("public_id", "state", "created_at", "decided_at", "text__title", "round__number")

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from annotation import trimming
+from annotation.finding import WAITING
 from annotation.models import Decision, Flag, Item, ItemState
 from annotation.reviewing import relabel_problem, spans_problem
 from annotation.trimming import Span
@@ -267,6 +268,7 @@ class FindItemsForm(forms.Form):
         empty_label=_("anybody"),
     )  # fmt: skip
     flag = forms.ChoiceField(label=_("Flag"), choices=[("", _("any")), *Flag.choices], required=False)
+    waiting = forms.ChoiceField(label=_("Waiting"), choices=[("", _("any")), *WAITING.items()], required=False)
     after = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
 
     def __init__(
@@ -285,7 +287,7 @@ class FindItemsForm(forms.Form):
         """The question, as finding.find_items takes it."""
         data = self.cleaned_data
         return {"words": data["q"]} | {
-            name: data[name] for name in ("state", "person", "flag", "after") if name in data
+            name: data[name] for name in ("state", "person", "flag", "waiting", "after") if name in data
         }
 
     def narrows(self) -> bool:

@@ -3,8 +3,8 @@
 import logging
 from typing import Any
 
-from annotation import freezing, judging_duels, labels, queues, similar
-from annotation.models import JudgeRun
+from annotation import desk, freezing, judging_duels, labels, queues, similar
+from annotation.models import DeskFigures, JudgeRun
 from generation import curation, queueing
 from generation.jobs import freezing_ratings
 from generation.models import ARRIVALS, JobState, ModelVersion, Release
@@ -97,6 +97,18 @@ def remember_accepted(language_id: int) -> None:
     language = Language.objects.filter(pk=language_id).first()
     if language is not None:
         logger.info("remembered %d accepted instructions of %s", similar.remember_accepted(language), language.code)
+
+
+def count_desk(language_id: int) -> None:
+    """Count a language's figures anew, where nobody has meanwhile."""
+    language = Language.objects.filter(pk=language_id).first()
+    if language is not None and desk.is_old(DeskFigures.objects.filter(language=language).first()):
+        desk.count_anew(language)
+        logger.info("counted the figures of %s", language.code)
+
+
+def ring_desk(language: Language) -> None:
+    queueing.ring_named(count_desk, language, QUEUE, f"desk-{language.pk}")
 
 
 def ring_again() -> int:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from annotation.views import (
     audits,
+    desk,
     disputes,
     duel_reports,
     duels,
@@ -26,6 +27,14 @@ urlpatterns = [
     path("items/", items.items, name="items"),
     path("items/<slug:public_id>/", items.item, name="item"),
     path("languages/<slug:code>/", languages.language, name="language"),
+    path("languages/<slug:code>/agreement/", desk.agreement, name="agreement_of"),
+    path("languages/<slug:code>/agreement/<slug:one>/<slug:other>/", desk.differences, name="differences"),
+    path("languages/<slug:code>/people/", desk.people, name="people"),
+    path(
+        "languages/<slug:code>/people/invitations/<int:pk>/withdraw",
+        desk.withdraw_invitation,
+        name="withdraw_invitation",
+    ),
     path("languages/<slug:code>/guidelines/", guidelines.guidelines, name="guidelines"),
     path("languages/<slug:code>/guidelines/edit/", guidelines.edit, name="guidelines_edit"),
     path("languages/<slug:code>/guidelines/history/", guidelines.history, name="guidelines_history"),

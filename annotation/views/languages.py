@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from annotation import jobs, queues
 from annotation.overview import pipelines
-from annotation.views import guidelines
+from annotation.views import desk, guidelines
 from annotation.views.access import language_for, person
 from generation import queueing
 from generation.curation_forms import SelectForm
@@ -31,15 +31,19 @@ def language(request: HttpRequest, code: str) -> HttpResponse:
         return redirect("language", code=shown.code)
     if request.method == "GET":
         writing.mark_seen(user, shown)
+    is_lead = user.has_role(shown, Role.LINGUIST)
+    progress = queues.progress(user, shown)
     context = guidelines.shown(shown.guidelines, shown.guidelines_language, shown) | {
         "language": shown,
-        "is_lead": user.has_role(shown, Role.LINGUIST),
-        "pipeline": pipelines([shown])[0],
-        "progress": queues.progress(user, shown),
+        "is_lead": is_lead,
+        "progress": progress,
+        "stages": desk.stages(shown),
         "form": form,
         "refusal": queueing.refusal(jobs.selecting(shown)) if may_select else "",
     }
     status = 422 if form and form.errors else 200
+    if is_lead:
+        context["desk"] = desk.at_a_glance(shown, progress.language_accepted)
     return TemplateResponse(request, "annotation/language.html", context, status=status)
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from annotation import acceptance, queues
+from annotation import acceptance, desk, queues
 from annotation import mine as own_work
 from annotation.forms import FindReviewsForm
 from annotation.models import Autosave, Item, Skip
@@ -34,7 +34,10 @@ def mine(request: HttpRequest, code: str = "") -> HttpResponse:
         return TemplateResponse(request, "annotation/mine_nothing.html")
     language = language_for(request, code)
     form = FindReviewsForm(request.GET)
-    context = common(request, language, "reviews") | {"form": form}
+    context = common(request, language, "reviews") | {
+        "form": form,
+        "signals": desk.for_person(person(request), language),
+    }
     if not form.is_valid():
         return TemplateResponse(request, "annotation/mine.html", context, status=422)
     words, after = form.cleaned_data["q"], form.cleaned_data["after"]

@@ -19,13 +19,17 @@ def answer(item: int, person: int, *, accepts: bool = True, overall: int = 4, **
     return usual | fields
 
 
+def of_rows(rows: list[dict]) -> figures.Answers:
+    return figures.of_columns({name: [row[name] for row in rows] for name in figures.Answers.__slots__})
+
+
 def test_agreement_is_the_coefficients_over_the_counts_and_hidden_below_the_minimum():
     rows = [
         answer(item, person, accepts=(item + person * (item % 5 == 0)) % 3 > 0)
         for item in range(40)
         for person in (1, 2)
     ]
-    found = figures.agreement(figures.of_rows(rows))
+    found = figures.agreement(of_rows(rows))
     counts = np.array([[2 - n, n] for n in (sum(r["accepts"] for r in rows if r["item"] == i) for i in range(40))])
     expected = reliability.alpha(counts, "nominal")
     assert found["decision"] == {
@@ -33,19 +37,19 @@ def test_agreement_is_the_coefficients_over_the_counts_and_hidden_below_the_mini
         "alpha": [expected.value, expected.low, expected.high],
         "ac2": found["decision"]["ac2"],
     }
-    few = figures.agreement(figures.of_rows(rows[:38]))
+    few = figures.agreement(of_rows(rows[:38]))
     assert few["decision"] == {"items": 19}
 
 
 def test_matrix_counts_shared_items_and_equal_decisions_of_three_people():
     rows = [answer(item, person, accepts=person != 3 or item < 4) for item in range(12) for person in (3, 1, 2)]
     rows += [answer(item, 1) for item in range(100, 110)]
-    assert sorted(figures.pairs(figures.of_rows(rows))) == [[1, 2, 12, 12], [1, 3, 12, 4], [2, 3, 12, 4]]
+    assert sorted(figures.pairs(of_rows(rows))) == [[1, 2, 12, 12], [1, 3, 12, 4], [2, 3, 12, 4]]
 
 
 def test_matrix_leaves_out_people_who_share_little():
     rows = [answer(item, person) for item in range(9) for person in (1, 2)]
-    assert figures.pairs(figures.of_rows(rows)) == []
+    assert figures.pairs(of_rows(rows)) == []
 
 
 def test_drift_has_a_point_for_each_week_with_enough_items():
@@ -54,7 +58,7 @@ def test_drift_has_a_point_for_each_week_with_enough_items():
         for item in range(75)
         for person in (1, 2)
     ]
-    found = figures.drift(figures.of_rows(rows))
+    found = figures.drift(of_rows(rows))
     assert [(point["week"], point["items"]) for point in found] == [("2026-03-02", 30), ("2026-03-09", 30)]
     assert all(point["ac2"] == pytest.approx(1) for point in found)
 
@@ -62,7 +66,7 @@ def test_drift_has_a_point_for_each_week_with_enough_items():
 def test_severity_is_measured_on_the_same_items_and_below_zero_where_somebody_is_stricter():
     rows = [answer(item, 1, overall=3) for item in range(20)] + [answer(item, 2, overall=5) for item in range(20)]
     rows += [answer(item, 3, overall=1) for item in range(50, 60)]  # nobody else judged these
-    found = figures.calibration(figures.of_rows(rows))
+    found = figures.calibration(of_rows(rows))
     assert found["1"]["severity"] == -2
     assert found["2"]["severity"] == 2
     assert found["3"]["severity"] is None
@@ -74,7 +78,7 @@ def test_consistency_is_the_share_that_the_outcome_bore_out():
         for item in range(20)
     ]
     rows += [answer(100, 1, outcome=figures.UNSETTLED)]
-    found = figures.calibration(figures.of_rows(rows))["1"]
+    found = figures.calibration(of_rows(rows))["1"]
     assert (found["consistency"], found["settled"], found["reviews"]) == (0.75, 20, 21)
 
 
@@ -95,22 +99,22 @@ def test_signals_are_asked_for_and_none_by_those_who_vary(fields, kind):
     ]
     careful = [answer(item, 2, edited=item % 3 == 0) | {"ratings": ratings(item)} for item in range(40)]
     few = [answer(item, 3, seconds=1) for item in range(29)]
-    found = figures.signals(figures.of_rows(rows + careful + few))
+    found = figures.signals(of_rows(rows + careful + few))
     assert set(found) == {1}
     assert kind in found[1]
 
 
 def test_one_person_behind_most_of_what_was_accepted_is_an_alarm_where_there_are_others():
     rows = [answer(item, 1 if item < 5 else item) for item in range(10)]
-    found = figures.concentration(figures.of_rows(rows))
+    found = figures.concentration(of_rows(rows))
     assert (found["people"][0], found["alarm"]) == ([1, 0.5], True)
     assert found["top_five"] == pytest.approx(0.9)
-    alone = figures.concentration(figures.of_rows([answer(item, 1) for item in range(5)]))
+    alone = figures.concentration(of_rows([answer(item, 1) for item in range(5)]))
     assert not alone["alarm"]
 
 
 def test_language_without_reviews_has_figures_too():
-    found = figures.all_figures(figures.of_rows([]))
+    found = figures.all_figures(of_rows([]))
     assert found["agreement"]["decision"] == {"items": 0}
     assert found["people"] == {}
 

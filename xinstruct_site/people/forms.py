@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth import password_validation
 from django.utils.translation import gettext_lazy as _
 
-from xinstruct_site.people.models import User
+from xinstruct_site.people.models import Role, User
 
 
 class JoinForm(forms.Form):
@@ -52,3 +52,14 @@ class ProfileForm(forms.ModelForm):
 
 class InterfaceLanguageForm(forms.Form):
     code = forms.ChoiceField(choices=settings.LANGUAGES)
+
+
+class InviteForm(forms.Form):
+    """Whom to offer which role of a language."""
+
+    email = forms.EmailField(label=_("E-mail address"), widget=forms.EmailInput(attrs={"dir": "ltr"}))
+    role = forms.ChoiceField(label=_("Role"))
+
+    def __init__(self, *args: Any, roles: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"].choices = [(role, Role(role).label) for role in roles]  # type: ignore[attr-defined]

@@ -27,6 +27,15 @@ def invite(email: str, role: str, language: Language | None, invited_by: User | 
     return invitation, token
 
 
+def withdraw(invitation: Invitation, by: User) -> bool:
+    """Take an open offer back. False where it was used, withdrawn or expired meanwhile."""
+    with transaction.atomic():
+        won = Invitation.objects.open().filter(pk=invitation.pk).update(withdrawn_at=timezone.now())
+        if won:
+            Event.record(EventKind.INVITATION_WITHDRAWN, invitation, actor=by, language=invitation.language)
+    return bool(won)
+
+
 def join_as_new(invitation: Invitation, display_name: str, password: str) -> User:
     """Make the account that the invitation is for.
 

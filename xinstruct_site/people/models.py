@@ -336,6 +336,7 @@ class EventKind(models.TextChoices):
     """What the log can say. Past tense: each is a fact."""
 
     INVITED = "invited"
+    INVITATION_WITHDRAWN = "invitation_withdrawn"
     JOINED = "joined"
     AGREED = "agreed"
     GUIDELINES_CHANGED = "guidelines_changed"

@@ -1,0 +1,239 @@
+"""The lead's desk: how a language fares, how far its people agree, how each judges, and who may come in."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from annotation import desk, figures, jobs, mine
+from annotation.finding import WAITING
+from annotation.models import DeskFigures, SignalKind
+from annotation.views.access import language_for, person
+from generation.charts import line_chart
+from xinstruct_site.people import inviting
+from xinstruct_site.people.forms import InviteForm
+from xinstruct_site.people.models import Invitation, Language, Membership, Role, User
+
+SHOWN = 100
+DIMENSIONS = {
+    "decision": gettext_lazy("Decision"),
+    "rating_alignment": gettext_lazy("The text answers it"),
+    "rating_instruction": gettext_lazy("The instruction"),
+    "rating_text": gettext_lazy("The text"),
+    "overall": gettext_lazy("Overall"),
+}
+STAGES = {
+    "texts": gettext_lazy("texts"),
+    "drafted": gettext_lazy("drafted"),
+    "selected": gettext_lazy("selected"),
+    "waiting": gettext_lazy("waiting for reviews"),
+    "accepted": gettext_lazy("accepted"),
+}
+STRICT = 0.75  # levels that a person's ratings lie beside the others', beyond which a talk is worth it
+UNSURE = 0.7  # share of decisions that the outcome bore out, below which it is
+
+
+def at_a_glance(language: Language, accepted: int) -> dict[str, Any]:
+    """What stands on the language's page for who leads it, beside the stages."""
+    known = DeskFigures.objects.filter(language=language).first()
+    reviews, pairs = desk.pace(language)
+    week, before = sum(n for _day, n in reviews[-7:]), sum(n for _day, n in reviews[-14:-7])
+    return {
+        "figures": known,
+        "waiting": [(kind, label, known.data["waiting"][kind]) for kind, label in WAITING.items()] if known else [],
+        "pace_chart": line_chart([(place - len(reviews) + 1, n) for place, (_day, n) in enumerate(reviews)]),
+        "week": week,
+        "before": before,
+        "week_pairs": sum(n for _day, n in pairs[-7:]),
+        "outlook": mine.outlook(language, accepted),
+        "concentration": concentration(known) if known else None,
+        "to_talk_to": len(talks(known)) if known else 0,
+    }
+
+
+@require_safe
+@never_cache
+@login_required
+def agreement(request: HttpRequest, code: str) -> HttpResponse:
+    """How far reviewers agree: by dimension, between each two, and over time."""
+    language = language_for(request, code, Role.LINGUIST)
+    known = current_figures(language)
+    context: dict[str, Any] = {"language": language, "figures": known, "enough": figures.ENOUGH_ITEMS}
+    if known:
+        data = known.data
+        found = data["agreement"]
+        people = named({one for pair in data["pairs"] for one in pair[:2]})
+        drift = [(place, point["ac2"]) for place, point in enumerate(data["drift"])]
+        context |= {
+            "dimensions": [(label, found[dimension]) for dimension, label in DIMENSIONS.items()],
+            "people": list(people.values()),
+            "matrix": matrix(data["pairs"], people),
+            "drift": data["drift"],
+            "drift_chart": line_chart(drift),
+        }
+    return TemplateResponse(request, "annotation/agreement.html", context)
+
+
+@require_safe
+@never_cache
+@login_required
+def differences(request: HttpRequest, code: str, one: str, other: str) -> HttpResponse:
+    """The items on which two people decided otherwise, newest first."""
+    language = language_for(request, code, Role.LINGUIST)
+    first, second = get_object_or_404(User, public_id=one), get_object_or_404(User, public_id=other)
+    found = desk.differing(language, first, second)
+    context = {"language": language, "first": first, "second": second, "reviews": list(found[:SHOWN])}
+    return TemplateResponse(request, "annotation/differences.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@login_required
+def people(request: HttpRequest, code: str) -> HttpResponse:
+    """Who works in the language, how each judges, what is worth a talk; invitations."""
+    user, language = person(request), language_for(request, code, Role.LINGUIST)
+    form = InviteForm(request.POST or None, roles=grantable(user, language))
+    if request.method == "POST" and form.is_valid():
+        invitation, token = inviting.invite(form.cleaned_data["email"], form.cleaned_data["role"], language, user)
+        address = request.build_absolute_uri(reverse("invitation", args=[token]))
+        context = roster(language) | {"form": form, "invited": invitation, "address": address}
+        return TemplateResponse(request, "annotation/people.html", context)
+    context = roster(language) | {"form": form}
+    return TemplateResponse(request, "annotation/people.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def withdraw_invitation(request: HttpRequest, code: str, pk: int) -> HttpResponse:
+    user, language = person(request), language_for(request, code, Role.LINGUIST)
+    offers = Invitation.objects.open().filter(language=language, role__in=grantable(user, language))
+    inviting.withdraw(get_object_or_404(offers, pk=pk), user)
+    messages.success(request, _("The invitation is withdrawn; its link opens nothing any more."))
+    return redirect("people", code=language.code)
+
+
+# What the pages show
+
+
+def current_figures(language: Language) -> DeskFigures | None:
+    known = desk.known_figures(language)
+    if desk.is_old(known):
+        jobs.ring_desk(language)
+    return known
+
+
+def stages(language: Language) -> list[tuple[str, Any, int]]:
+    """Stage, what it is called, and how many of the language's texts have come so far."""
+    known = current_figures(language)
+    return [(stage, label, known.data["pipeline"][stage]) for stage, label in STAGES.items()] if known else []
+
+
+def named(ids: set[int]) -> dict[int, User]:
+    return dict(sorted(User.objects.in_bulk(ids).items(), key=lambda found: str(found[1])))
+
+
+def matrix(pairs: list[list[int]], people: dict[int, User]) -> list[tuple[User, list[dict[str, Any] | None]]]:
+    """A row for each person: with each of the others, the share of shared items decided alike."""
+    cells: dict[tuple[int, int], dict[str, Any]] = {}
+    for one, other, shared, alike in pairs:
+        if not {one, other} <= people.keys():
+            continue  # an account that is gone
+        share = alike / shared
+        for key in ((one, other), (other, one)):
+            cells[key] = {"other": people[key[1]], "shared": shared, "percent": round(100 * share),
+                          "shade": min(int(share * 5), 4)}  # fmt: skip
+    return [(user, [cells.get((pk, other)) for other in people]) for pk, user in people.items()]
+
+
+def concentration(known: DeskFigures) -> dict[str, Any]:
+    data = known.data["concentration"]
+    people = named({pk for pk, _share in data["people"]})
+    shares = [(people[pk], round(100 * share)) for pk, share in data["people"] if pk in people]
+    return data | {"shares": shares, "top_five": round(100 * data["top_five"])}
+
+
+def talks(known: DeskFigures) -> dict[int, list[str]]:
+    """By person: what is worth a talk in how they judge."""
+    found: dict[int, list[str]] = {}
+    for pk, said in known.data["people"].items():
+        reasons = []
+        if said["severity"] is not None and said["severity"] <= -STRICT:
+            reasons.append(_("stricter than others on the same items"))
+        if said["severity"] is not None and said["severity"] >= STRICT:
+            reasons.append(_("milder than others on the same items"))
+        if said["consistency"] is not None and said["consistency"] < UNSURE:
+            reasons.append(_("often decides otherwise than the outcome"))
+        if reasons:
+            found[int(pk)] = reasons
+    return found
+
+
+def roster(language: Language) -> dict[str, Any]:
+    """Everybody with a role or a review in the language, most reviews first."""
+    known = current_figures(language)
+    figures_of = {int(pk): said for pk, said in known.data["people"].items()} if known else {}
+    reasons = talks(known) if known else {}
+    signals: dict[int, list[str]] = {}
+    for signal in desk.for_lead(language):
+        words = f"{SignalKind(signal.kind).label} ({signal.number})"
+        signals.setdefault(signal.person_id, []).append(words)
+    roles: dict[int, list[str]] = {}
+    for membership in Membership.objects.filter(language=language):
+        roles.setdefault(membership.user_id, []).append(membership.get_role_display())
+    users = User.objects.in_bulk(figures_of.keys() | roles.keys())
+    rows: list[dict[str, Any]] = [
+        {
+            "person": user,
+            "roles": roles.get(pk, []),
+            "figures": shown(figures_of[pk]) if pk in figures_of else None,
+            "reasons": reasons.get(pk, []) + signals.get(pk, []),
+        }
+        for pk, user in users.items()
+    ]
+    rows.sort(key=lambda row: -(row["figures"] or {"reviews": 0})["reviews"])
+    return {
+        "language": language,
+        "figures": known,
+        "rows": rows,
+        "edits": edits(known) if known else [],
+        "invitations": Invitation.objects.open().filter(language=language).select_related("invited_by"),
+    }
+
+
+def shown(said: dict[str, Any]) -> dict[str, Any]:
+    """A person's figures with shares in per cent."""
+    shares = {name: said[name] and round(100 * said[name]) for name in ("accepts", "edited", "consistency")}
+    return said | shares
+
+
+def edits(known: DeskFigures) -> list[tuple[str, int, list[tuple[Any, int, float]]]]:
+    """By model: accepted pairs, and of each kind of edit how many and what share."""
+    kinds = {
+        "none": _("as drafted"),
+        "cosmetic": _("spelling and punctuation"),
+        "fluency": _("grammar and flow"),
+        "meaning": _("other meaning"),
+        "rewrite": _("written anew"),
+    }
+    found = []
+    for model, counts in known.data["edits"].items():
+        total = sum(counts.values())
+        parts = [
+            (label, counts.get(kind, 0), round(100 * counts.get(kind, 0) / total)) for kind, label in kinds.items()
+        ]
+        found.append((model, total, parts))
+    return found
+
+
+def grantable(user: User, language: Language) -> list[str]:
+    """Roles that the person may offer in the language: a linguist annotators, a maintainer linguists, too."""
+    is_maintainer = user.has_role(language, Role.MAINTAINER)
+    return [Role.ANNOTATOR, Role.LINGUIST] if is_maintainer else [Role.ANNOTATOR]
