@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings as site
 from django.utils.translation import override, trans_real
 
-from tests.factories import make_items, make_language, make_user
+from tests.factories import make_duel, make_items, make_language, make_user
 
 LOCALE = Path(site.BASE_DIR) / "locale"
 CODES = [code for code, _name in site.LANGUAGES if code != "en"]
@@ -132,9 +132,10 @@ def forget_languages() -> None:
     trans_real.reset_cache(setting="LANGUAGES")
 
 
-@pytest.mark.parametrize("page", ["/", "/review/fi/", "/account/agreement/"])
+@pytest.mark.parametrize("page", ["/", "/review/fi/", "/duels/fi/", "/account/agreement/"])
 def test_no_string_of_the_annotators_pages_is_hard_coded(client, aino, finnish, pseudo_locale, page):
     make_items(finnish, 1)
+    make_duel(finnish, 1)
     client.force_login(aino)
 
     response = client.get(page, headers={"Accept-Language": pseudo_locale})
