@@ -116,7 +116,8 @@ def base_model(options: argparse.Namespace, folder: Path) -> "ModelVersion":
     )  # fmt: skip
     torch.manual_seed(0)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        model = LlamaForCausalLM(config).to(torch.bfloat16)
+        model: Any = LlamaForCausalLM(config)
+        model = model.to(torch.bfloat16)
     model.save_pretrained(folder / "random")
     tokenizer.save_pretrained(folder / "random")
     torch.save(model.num_parameters(), folder / "parameters.pt")
@@ -199,7 +200,7 @@ def bare(run: "FineTuneRun", output: Path) -> tuple[list[float], float]:
     has_gpu, is_lora = torch.cuda.is_available(), run.method == "lora"
     dtype = torch.bfloat16 if has_gpu and is_lora else torch.float32
     model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
-    learned, _ = lessons.split(lessons.rows_of(run), config["validation"], config["seed"])
+    learned, _ = lessons.split(lessons.rows_of(run), config["validation"])
     examples = lessons.fitted(tokenizer, [lessons.example(run.task, row) for row in learned], config["max_length"])
     set_seed(config["seed"])
     trainer = SFTTrainer(

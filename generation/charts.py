@@ -241,6 +241,66 @@ def interval_chart(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Whisker:
+    """One line of a plot of means: the mean, its interval where there is one, and single values around it."""
+
+    name: str
+    y: str
+    x: str
+    label: str
+    low: str = ""
+    high: str = ""
+    dots: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Whiskers:
+    """Means with intervals, one under the other, on an axis that shows 0."""
+
+    rows: list[Whisker]
+    x_ticks: list[Tick]
+    zero: str
+    top: str
+    bottom: str
+    height: str
+    width: str = str(WIDTH)
+
+
+def whiskers(rows: Sequence[tuple[str, float, float | None, float | None, Sequence[float]]]) -> Whiskers:
+    """Rows of name, mean, low, high and the single values behind the mean."""
+    start, step = 190, 46
+    values = [0.0]
+    for _name, *numbers, singles in rows:
+        values += [number for number in (*numbers, *singles) if number is not None]
+    x_ticks = nice_ticks(min(values), max(values))
+    low, span = x_ticks[0], (x_ticks[-1] - x_ticks[0]) or 1.0
+
+    def place(value: float) -> str:
+        return f"{start + (END - start) * (value - low) / span:.1f}"
+
+    bottom = TOP + step * len(rows)
+    return Whiskers(
+        rows=[
+            Whisker(
+                name=name,
+                y=f"{TOP + step * (place_of + 0.5):.1f}",
+                x=place(mean),
+                label=f"{mean:+.3f}" if least is None or most is None else f"{mean:+.3f} ({least:+.3f} to {most:+.3f})",
+                low="" if least is None else place(least),
+                high="" if most is None else place(most),
+                dots=[place(single) for single in singles],
+            )
+            for place_of, (name, mean, least, most, singles) in enumerate(rows)
+        ],
+        x_ticks=[Tick(place(x), f"{x:,.6g}") for x in x_ticks],
+        zero=place(0.0),
+        top=str(TOP),
+        bottom=str(bottom),
+        height=str(bottom + 44),
+    )
+
+
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
     """Round numbers that cover low..high, at steps of 1, 2 or 5 times a power of ten.
 

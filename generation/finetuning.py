@@ -20,7 +20,7 @@ from generation import calibrating, footprint, judging, prompts, ratings, recipe
 from generation.backends import hf_local
 from generation.backends.base import Source
 from generation.heartbeat import heartbeat
-from generation.lessons import SEEDS, rows_of, seed_pairs, split, weighted
+from generation.lessons import SEEDS, rows_of, seed_pairs, split, uncurated, weighted
 from generation.models import (
     FineTuneLog,
     FineTuneRun,
@@ -181,9 +181,11 @@ def _train_claimed(run: FineTuneRun, on_progress: Callable[[Progress], None] | N
         if lesson:
             learned, held_out = lesson.training, lesson.held_out
         else:
-            learned, held_out = split(rows, run.config.get("validation", 0.0), run.config["seed"])
+            learned, held_out = split(rows, run.config.get("validation", 0.0))
         if not learned:
             raise TrainingError("Nothing to train on: every pair is in a split that is held out.")
+        if run.config.get("uncurated"):
+            learned = _uncurated(run, learned, rows)
         if not run.beat(pairs=len(rows), held_out=len(held_out)):
             raise NotOurs(f"{run} was stopped.")
         learned = weighted(learned, run.config.get("weights", {}), run.config["seed"])
@@ -204,6 +206,15 @@ def _train_claimed(run: FineTuneRun, on_progress: Callable[[Progress], None] | N
     shutil.rmtree(results.work_folder(run), ignore_errors=True)
     logger.info("trained %s: model version %s", run, version.public_id)
     return version
+
+
+def _uncurated(run: FineTuneRun, learned: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    taken = {id(row) for row in learned}
+    apart = [row for row in rows if id(row) not in taken]
+    try:
+        return uncurated(learned, apart, run.config["uncurated"], run.config["seed"])
+    except ratings.NotEnough as exc:
+        raise TrainingError(str(exc)) from exc
 
 
 def _rows(run: FineTuneRun) -> list[dict[str, Any]]:

@@ -5,14 +5,17 @@ is on both sides: neither a source document nor an instruction, whatever languag
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from generation import prompts, ratings, rubric
-from generation.models import FineTuneRun, SeedPair, Split, Task
+from django.db.models import TextField, Value
+from django.db.models.functions import MD5, Concat
 
-SEEDS = "seeds"  # what the seed pairs are called where sources are named
+from generation import prompts, ratings, rubric
+from generation.models import Candidate, FineTuneRun, SeedPair, Split, Task
+
+SEEDS, UNCURATED = "seeds", "uncurated"  # what they are called where sources are named
 VALIDATION_MOST = 1000  # pairs; more would only take time from the training
 
 
@@ -60,12 +63,12 @@ def rows_of(run: FineTuneRun) -> list[dict[str, Any]]:
     return ratings.without_gold(row for row in rows if row["instruction"].strip() and row["response"].strip())
 
 
-def split(rows: Sequence[dict[str, Any]], share: float, seed: int) -> tuple[list[Any], list[Any]]:
+def split(rows: Sequence[dict[str, Any]], share: float, seed: int = 0) -> tuple[list[Any], list[Any]]:
     """Training and validation rows; rows that hang together by a document or an instruction go to one side.
 
     A release's own split decides where it has one, and its test rows are on neither side. Elsewhere chance does, by a
-    hash, so that the same rows fall to the same side in every run of the same seed. A group that is larger than what
-    is wanted, as where half the pairs have one wording in common, is learned from.
+    hash, so that the same rows fall to the same side in every run, whatever the seed of its training. A group that is
+    larger than what is wanted, as where half the pairs have one wording in common, is learned from.
     """
     training: list[dict[str, Any]] = []
     validation: list[dict[str, Any]] = []
@@ -79,7 +82,7 @@ def split(rows: Sequence[dict[str, Any]], share: float, seed: int) -> tuple[list
         elif Split.TEST not in named:
             training += group
     wanted = share * sum(map(len, unnamed))
-    for group in sorted(unnamed, key=lambda group: _draw(min(map(_instruction, group)), seed)):
+    for group in sorted(unnamed, key=lambda group: draw(min(map(_instruction, group)), seed)):
         if len(group) <= wanted:
             validation += group
             wanted -= len(group)
@@ -87,7 +90,7 @@ def split(rows: Sequence[dict[str, Any]], share: float, seed: int) -> tuple[list
             training += group
     order = {id(row): number for number, row in enumerate(rows)}
     training.sort(key=lambda row: order[id(row)])
-    validation.sort(key=lambda row: _draw(f"{row['instruction']}\n{row['response']}", seed))
+    validation.sort(key=lambda row: draw(f"{row['instruction']}\n{row['response']}", seed))
     return (training, validation[:VALIDATION_MOST]) if training else (validation, [])
 
 
@@ -116,7 +119,51 @@ def _instruction(row: dict[str, Any]) -> str:
     return " ".join(row["instruction"].casefold().split())
 
 
-def _draw(subject: str, seed: int) -> float:
+def uncurated(like: Sequence[dict[str, Any]], apart: Sequence[dict[str, Any]], until: int, seed: int) -> list[Any]:
+    """As many raw drafts as there are pairs in each language, whatever became of them: the other side of an ablation.
+
+    Args:
+        apart: pairs whose documents are kept out, as they are measured on.
+        until: the newest candidate that takes part.
+    Raises:
+        NotEnough: there are fewer drafts in a language.
+    """
+    shut = {row.get(name) for row in apart for name in ("text_sha256", "url")} - {None, ""}
+    drawn: list[dict[str, Any]] = []
+    for code, number in sorted(Counter(row["language"] for row in like).items()):
+        found: dict[str, dict[str, Any]] = {}
+        by_chance = MD5(Concat("pk", Value(f":{seed}"), output_field=TextField()))
+        drafts = Candidate.objects.drafted_in(code, until).order_by(by_chance).select_related("text__language")
+        for draft in drafts.iterator(chunk_size=1000):
+            text = draft.text
+            if len(found) == number:
+                break
+            if text.sha256 not in shut and text.url not in shut:
+                found.setdefault(text.sha256, _as_row(draft))
+        if len(found) < number:
+            raise ratings.NotEnough(
+                f"{number} pairs in {code} were chosen, and only {len(found)} other texts have a draft."
+            )
+        drawn += found.values()
+    return ratings.without_gold(drawn)
+
+
+def _as_row(draft: Candidate) -> dict[str, Any]:
+    text = draft.text
+    return {
+        "instruction": draft.instruction,
+        "input": draft.input,
+        "response": text.body,
+        "language": text.language.code,
+        "language_name": text.language.name,
+        "licence": text.licence_id,
+        "text_sha256": text.sha256,
+        "url": text.url,
+        "from": UNCURATED,
+    }
+
+
+def draw(subject: str, seed: int) -> float:
     """A number from 0 to 1 that is chance to everybody and always the same."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode()).digest()[:8]) / 2**64
 
@@ -126,7 +173,7 @@ def weighted(rows: Sequence[dict[str, Any]], weights: dict[str, float], seed: in
     taken = []
     for row in rows:
         whole, part = divmod(weights.get(row.get("from", ""), 1.0), 1)
-        taken += [row] * (int(whole) + (_draw(f"{row['instruction']}\n{row['response']}", seed) < part))
+        taken += [row] * (int(whole) + (draw(f"{row['instruction']}\n{row['response']}", seed) < part))
     return taken
 
 

@@ -47,6 +47,8 @@ def _body(name: str, recipe: dict[str, Any]) -> str:
     ]
     if recipe["seeds"]:
         data.append(f"- seed pairs of {', '.join(recipe['seeds'])}: licences {', '.join(recipe['seed_licences'])}")
+    if recipe["config"].get("uncurated"):
+        data.append("- in their place, to compare: as many raw drafts of other texts, which nobody has chosen")
     config = {word: value for word, value in recipe["config"].items() if value not in (None, {}, "")}
     said = {"method": recipe["method"], **config, "max_length": recipe["max_length"], "precision": recipe["precision"]}
     losses = f"{recipe['loss_first']:.4f} at the first step, {recipe['loss_last']:.4f} at the last"

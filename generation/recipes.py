@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "beta": 0.1,  # of DPO: how far from the base model it may go for a preference
     "source_tags": None,  # whether prompts say where a text is from; None: where seed pairs and releases are mixed
     "unverified": False,  # whether seed pairs that nobody has verified take part
+    "uncurated": None,  # up to this candidate: learn from as many raw drafts in place of the pairs, to compare
     "prompt_version": prompts.PAPER,
 }
 

@@ -30,6 +30,8 @@ def name_of(run: FineTuneRun) -> str:
     """What people call the new model: its base and what it learned from."""
     sources = [release.name for release in run.releases.order_by("name")] + [f"seeds-{code}" for code in run.seeds]
     named = "-".join(sources) if len(sources) <= 2 else f"{sources[0]}-and-{len(sources) - 1}-more"
+    if run.config.get("uncurated"):
+        named += "-uncurated"
     return slugify(f"{run.base_model.name.removesuffix(' model')}-{run.task}-{named}")[:100].strip("-") or "model"
 
 

@@ -125,6 +125,11 @@ class CandidateQuerySet(models.QuerySet["Candidate"]):
     def kept(self) -> Self:
         return self.filter(state=CandidateState.KEPT)
 
+    def drafted_in(self, code: str, until: int) -> Self:
+        """First drafts of the language's texts, whatever was thought of them, up to one of them."""
+        texts = {"text__language__code": code, "text__withdrawn_at": None, "text__is_practice": False}
+        return self.filter(pk__lte=until, sample_number=0, **texts).exclude(instruction="")
+
 
 class Candidate(models.Model):
     """One drafted English instruction (and optional input) for one text, with the raw reply it was read from."""
