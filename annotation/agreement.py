@@ -46,6 +46,7 @@ class Ballot:
     accepts: bool
     wording: Wording
     overall: int | None = None  # an accepting ballot has one
+    counts_alone: bool = False  # its accept is a quorum by itself
 
 
 class Result(StrEnum):
@@ -75,8 +76,9 @@ class Verdict:
 def verdict(ballots: Sequence[Ballot], overlap: int, quorum: int) -> Verdict:
     """What the counted reviews of an item amount to. The order of the ballots does not matter.
 
-    A *quorum* is at least `quorum` accepting ballots whose overall ratings differ by less than 2. The first line that
-    applies decides; `n` is the number of ballots, the tie-break's included:
+    A *quorum* is at least `quorum` accepting ballots whose overall ratings differ by less than 2, or fewer with one
+    among them that counts alone. The first line that applies decides; `n` is the number of ballots, the
+    tie-break's included:
 
     | line | ballots                                                                       | result    |
     |------|-------------------------------------------------------------------------------|-----------|
@@ -117,11 +119,11 @@ def verdict(ballots: Sequence[Ballot], overlap: int, quorum: int) -> Verdict:
         raise ValueError("an accepting ballot has no overall rating")
     camps = _camps(accepts)
     # Line 1. Two camps of the same size are no outcome: a tie-break or a linguist decides.
-    if camps and len(camps[0]) >= quorum and (len(camps) == 1 or len(camps[1]) < len(camps[0])):
+    if camps and _weight(camps[0]) >= (False, quorum) and (len(camps) == 1 or _weight(camps[1]) < _weight(camps[0])):
         return Verdict(Result.ACCEPTED, _said(camps[0]), _ids(camps[0]))
     if len(ballots) < overlap:
         return Verdict(Result.PENDING)
-    quorum_accepts = len(_close_in_rating(accepts)) >= quorum
+    quorum_accepts = _weight(_close_in_rating(accepts)) >= (False, quorum)
     if len(ballots) == overlap and quorum_accepts and len(camps) > 1 and len(camps[0]) + 1 >= quorum:
         return Verdict(Result.TIE_BREAK, wordings=_wordings(accepts))
     if not quorum_accepts and len(ballots) > 2 * len(accepts):
@@ -139,7 +141,13 @@ def _by_wording(accepts: Iterable[Ballot]) -> list[list[Ballot]]:
 def _camps(accepts: Iterable[Ballot]) -> list[list[Ballot]]:
     """For each wording its ballots that are close in rating; most support first, then higher ratings, then by text."""
     camps = [_close_in_rating(group) for group in _by_wording(accepts)]
-    return sorted(camps, key=lambda camp: (-len(camp), -sum(b.overall or 0 for b in camp), _order(_said(camp))))
+    camps.sort(key=lambda camp: (-sum(b.overall or 0 for b in camp), _order(_said(camp))))
+    return sorted(camps, key=_weight, reverse=True)
+
+
+def _weight(camp: list[Ballot]) -> tuple[bool, int]:
+    """Of two camps the one with somebody whose accept counts alone weighs more, then the larger one."""
+    return any(ballot.counts_alone for ballot in camp), len(camp)
 
 
 def _close_in_rating(accepts: list[Ballot]) -> list[Ballot]:
@@ -147,7 +155,7 @@ def _close_in_rating(accepts: list[Ballot]) -> list[Ballot]:
     best: list[Ballot] = []
     for top in sorted({ballot.overall or 0 for ballot in accepts}, reverse=True):
         close = [ballot for ballot in accepts if top - SPREAD < (ballot.overall or 0) <= top]
-        if len(close) > len(best):
+        if _weight(close) > _weight(best):
             best = close
     return best
 

@@ -262,6 +262,7 @@ def _send_back(item: Item, user: User) -> dict[str, int]:
             number=last.number + n,
             order=last.order,
             expects_good=last.expects_good,
+            for_linguists=last.for_linguists,
             priority=verdicts.STARTED_PRIORITY,
         )
         for n in range(1, item.overlap + 1)

@@ -120,6 +120,7 @@ class Slot(models.Model):
         null=True, blank=True, help_text="What the evaluator expects; empty: no idea. Never shown to who reviews."
     )
     wordings = models.JSONField(null=True, blank=True, help_text="A tie-break's choices, blind.")
+    for_linguists = models.BooleanField(default=False, help_text="Only who leads the language is served it.")
     # What a claim leaves out by the group. Kept where the priority is; the reviews themselves are looked at as well.
     reviewed_by = ArrayField(
         models.BigIntegerField(), default=list, blank=True, help_text="While open: who reviewed the item, ascending."
@@ -313,6 +314,7 @@ class Review(models.Model):
     guidelines_version = models.PositiveIntegerField()
     agreement = models.ForeignKey(ContributorAgreement, on_delete=models.PROTECT, related_name="+")
     scores_visible = models.BooleanField(default=False, help_text="Whether machine scores were shown.")
+    counts_alone = models.BooleanField(default=False, help_text="Their accept made a pair by itself at the time.")
     withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     objects = ReviewQuerySet.as_manager()

@@ -19,7 +19,7 @@ from annotation import reading
 from annotation.models import Item, ItemState, Review, Skip, Slot, SlotState
 from generation import doubt
 from generation.models import Round
-from xinstruct_site.people.models import Event, EventKind, Language, User
+from xinstruct_site.people.models import Event, EventKind, Language, Role, User
 from xinstruct_site.people.rows import first
 
 BATCH = 500
@@ -31,6 +31,7 @@ class EmptyReason(TextChoices):
     ALL_DONE = "all_done", _("Everything in this language is done.")
     ALL_HELD = "all_held", _("Others are working on everything that is left.")
     NOTHING_YET = "nothing_yet", _("There is nothing to review in this language yet.")
+    FOR_LINGUISTS = "for_linguists", _("What is left is reviewed by this language's linguists.")
     ONLY_YOURS = "only_yours", _("What is left waits for others: you have reviewed or skipped it.")
 
 
@@ -88,7 +89,7 @@ def open_items(round: Round) -> int:
             Slot.objects.bulk_create(
                 Slot(
                     item=item, language=language, number=number, order=views[selection.pk].place,
-                    expects_good=views[selection.pk].expects,
+                    expects_good=views[selection.pk].expects, for_linguists=language.linguists_only,
                 )
                 for item, selection in zip(items, batch, strict=True)
                 for number in range(1, language.overlap + 1)
@@ -101,6 +102,7 @@ def open_items(round: Round) -> int:
 MAY_TAKE = """
     slot.language_id = %(language)s AND slot.state IN ('free', 'held')
     AND (slot.state = 'free' OR slot.lease_expires_at < statement_timestamp())
+    AND (%(leads)s OR NOT slot.for_linguists)
     AND NOT EXISTS (SELECT FROM annotation_slot AS own WHERE own.item_id = slot.item_id AND own.holder_id = %(user)s)
     AND NOT EXISTS (SELECT FROM annotation_skip AS skip WHERE skip.item_id = slot.item_id AND skip.user_id = %(user)s)
     AND NOT EXISTS (SELECT FROM annotation_review AS review
@@ -174,7 +176,8 @@ def claim_next(user: User, language: Language) -> Slot:
 
 
 def _claim(user: User, language: Language) -> Slot | None:
-    params: dict[str, Any] = {"user": user.pk, "language": language.pk, "lease": lease()}
+    leads = user.has_role(language, Role.LINGUIST)
+    params: dict[str, Any] = {"user": user.pk, "language": language.pk, "lease": lease(), "leads": leads}
     try:
         with transaction.atomic():
             one_claim_at_a_time(user)  # two tabs of one person get the same slot
@@ -217,10 +220,15 @@ def _open_slots(language: Language) -> QuerySet[Slot]:
     return Slot.objects.filter(language=language, state__in=[SlotState.FREE, SlotState.HELD])
 
 
+def _open_slots_for(user: User, language: Language) -> QuerySet[Slot]:
+    slots = _open_slots(language)
+    return slots if user.has_role(language, Role.LINGUIST) else slots.filter(for_linguists=False)
+
+
 def open_to(user: User, language: Language) -> QuerySet[Slot]:
     """Open slots of items that this person has not held, done or skipped."""
     of_item = {"item": OuterRef("item")}
-    return _open_slots(language).filter(
+    return _open_slots_for(user, language).filter(
         ~Exists(Slot.objects.filter(**of_item, holder=user)),
         ~Exists(Skip.objects.filter(**of_item, user=user)),
         ~Exists(Review.objects.standing().filter(**of_item, reviewer=user)),
@@ -243,8 +251,10 @@ def _why_empty(user: User, language: Language) -> QueueEmpty | None:
         return QueueEmpty(EmptyReason.ALL_HELD, found["frees_at"])
     if _open_slots(language).filter(holder=user, state=SlotState.HELD).exists():
         return None
-    if _open_slots(language).exists():
+    if _open_slots_for(user, language).exists():
         return QueueEmpty(EmptyReason.ONLY_YOURS)
+    if _open_slots(language).exists():
+        return QueueEmpty(EmptyReason.FOR_LINGUISTS)
     if Item.objects.filter(language=language, round__isnull=False).exists():
         return QueueEmpty(EmptyReason.ALL_DONE)
     return QueueEmpty(EmptyReason.NOTHING_YET)

@@ -176,6 +176,7 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
         interface_language=submission.interface_language,
         guidelines_version=item.language.guidelines_version,
         agreement_id=known.agreement_id,
+        counts_alone=user.counts_alone(item.language, item.policy_version),
         **{name: getattr(submission, name) for name in RATINGS},
     )
     rows.insert(review)

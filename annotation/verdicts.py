@@ -123,6 +123,7 @@ def _ballot(review: Review) -> Ballot:
         accepts=review.decision == Decision.ACCEPT,
         wording=wording_of(review),
         overall=review.overall,
+        counts_alone=review.counts_alone,
     )
 
 
@@ -204,6 +205,7 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
             number=last.number + 1,
             order=last.order,
             expects_good=last.expects_good,
+            for_linguists=last.for_linguists,
             wordings=wordings,
             priority=TIE_BREAK_PRIORITY,
             reviewed_by=reviewed_by,

@@ -63,6 +63,11 @@ class Language(models.Model):
     quorum = models.PositiveSmallIntegerField(
         _("quorum"), default=2, help_text=_("Accepting reviews that make a pair.")
     )
+    recheck_days = models.PositiveSmallIntegerField(
+        _("days until a self-recheck"), default=0,
+        help_text=_("After so many days the same person may give the second review. 0: never."),
+    )  # fmt: skip
+    linguists_only = models.BooleanField(_("linguists only"), default=False)
     policy_version = models.PositiveIntegerField(default=1)
 
     objects = LanguageQuerySet.as_manager()
@@ -90,6 +95,32 @@ class Language(models.Model):
         """The local name to stand beside the own one, where it says something else."""
         local = self.local_name()
         return "" if local.casefold() == self.own_name.casefold() else local
+
+
+class PolicyVersion(models.Model):
+    """A language's review policy from one change to the next. The newest is on the language, too."""
+
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="policy_versions")
+    version = models.PositiveIntegerField(_("version"))
+    overlap = models.PositiveSmallIntegerField(_("overlap"))
+    quorum = models.PositiveSmallIntegerField(_("quorum"))
+    recheck_days = models.PositiveSmallIntegerField(_("days until a self-recheck"), default=0)
+    linguists_only = models.BooleanField(_("linguists only"), default=False)
+    alone: models.ManyToManyField = models.ManyToManyField(
+        "User", related_name="+", help_text="Whose accept made a pair by itself."
+    )
+    note = models.CharField(_("why"), max_length=300, blank=True)
+    author = models.ForeignKey("User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    at = models.DateTimeField(null=True, blank=True, help_text="Empty: from before versions were kept.")
+
+    class Meta:
+        ordering = ["language", "-version"]
+        verbose_name = _("version of a policy")
+        verbose_name_plural = _("versions of policies")
+        constraints = [models.UniqueConstraint(fields=["language", "version"], name="one_policy_per_version")]
+
+    def __str__(self) -> str:
+        return f"review policy of {self.language}, version {self.version}"
 
 
 class Role(models.TextChoices):
@@ -173,6 +204,13 @@ class User(AbstractUser):
             for m in self.current_memberships()
         )
 
+    def counts_alone(self, language: Language, policy_version: int) -> bool:
+        """Whether their accept makes a pair by itself, on items that were opened under that version of the policy."""
+        return any(
+            m.language_id == language.pk and m.counts_alone_from is not None and m.counts_alone_from <= policy_version
+            for m in self.current_memberships()
+        )
+
 
 class Membership(models.Model):
     """One role of one person in one language; a maintainer's language may be empty, which means all."""
@@ -183,6 +221,9 @@ class Membership(models.Model):
     variety = models.CharField(_("variety"), max_length=80, blank=True, help_text=_("Dialect or orthography."))
     granted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     granted_at = models.DateTimeField(auto_now_add=True)
+    counts_alone_from = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Since which policy version this person's accept makes a pair by itself."
+    )
 
     class Meta:
         verbose_name = _("membership")
@@ -340,6 +381,7 @@ class EventKind(models.TextChoices):
     JOINED = "joined"
     AGREED = "agreed"
     GUIDELINES_CHANGED = "guidelines_changed"
+    POLICY_CHANGED = "policy_changed"
     PRACTICE_MADE = "practice_made"
     PRACTICE_RETIRED = "practice_retired"
     TEXTS_IMPORTED = "texts_imported"
