@@ -1,6 +1,7 @@
 """Writes releases to files: one format at a time, and documents and a manifest about all files of the folder."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
@@ -27,6 +29,7 @@ from xinstruct_site.people.models import Event, EventKind
 MANIFEST = "manifest.json"
 FIRST = (*PAIR, "language")  # among a table's columns
 WRITE_BYTES = 1024 * 1024
+PART = ".xinstruct-part"  # what a file is called while it is written
 FROZEN = """
     COPY (SELECT position, row::text, row_sha256::text, split::text FROM generation_releaserow
            WHERE release_id = %d ORDER BY position) TO STDOUT (FORMAT binary)
@@ -59,30 +62,67 @@ def export_release(
     how = _demanded(release, format, tag)
     tag = tag or how.tag or TAGS[0]
     out.mkdir(parents=True, exist_ok=True)
-    files = _files_of(out, release)
-    written, survey, columns, drops = _write(release, how, format, tag, out, on_progress)
-    for file in written:
-        files[file.path.name] = {
-            "format": format,
-            "tag": tag,
-            "split": file.split,
-            "rows": file.rows,
-            "bytes": file.bytes,
-            "sha256": file.sha256,
-            "columns": columns,
-            "drops": drops,
-        }
-    texts = documents.written(documents.Facts(release, survey, files))
-    for name, content in (*texts.items(), (MANIFEST, _manifest(release, survey, files, texts))):
-        with _replacing(out / name) as file:
-            file.stream.write(content)
-        written.append(file)
-    data = tuple(file for file in written if file.rows)
-    rows = sum(file.rows for file in data)
-    changed = any(file.changed for file in written)
-    if changed:
+    with _alone_in(out):
+        files = _files_of(out, release)
+        written, survey, columns, drops = _write(release, how, format, tag, out, on_progress)
+        for file in written:
+            files[file.path.name] = {
+                "format": format,
+                "tag": tag,
+                "split": file.split,
+                "rows": file.rows,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "columns": columns,
+                "drops": drops,
+            }
+        texts = documents.written(documents.Facts(release, survey, files))
+        changed = [file.changed for file in written]
+        for name, content in (*texts.items(), (MANIFEST, _manifest(release, survey, files, texts))):
+            with _replacing(out / name) as file:
+                file.stream.write(content)
+            changed.append(file.changed)
+    rows = sum(file.rows for file in written)
+    if any(changed):
         Event.record(EventKind.RELEASE_EXPORTED, release, format=format, rows=rows)
-    return Exported(tuple(file.path for file in data), out / MANIFEST, rows, drops, changed)
+    return Exported(tuple(file.path for file in written), out / MANIFEST, rows, drops, any(changed))
+
+
+def standing(release: Release, format: str, out: Path, *, tag: str | None = None) -> Exported | None:
+    """The files of a format where they lie there already, as the manifest says and not read again.
+
+    Raises:
+        ReleaseError: as `export_release` does.
+    """
+    tag = tag or _demanded(release, format, tag).tag or TAGS[0]
+    files = {
+        name: said for name, said in _files_of(out, release).items() if (said["format"], said["tag"]) == (format, tag)
+    }
+    if not files:
+        return None
+    drops = next(iter(files.values()))["drops"]
+    rows = sum(said["rows"] for said in files.values())
+    return Exported(tuple(out / name for name in files), out / MANIFEST, rows, drops, changed=False)
+
+
+def prepared_folder(release: Release, tag: str = "") -> Path:
+    """Where files lie that were asked for from a page; by tag, where one was asked for."""
+    folder = Path(settings.DATA_DIR) / "exports" / release.public_id
+    return folder / tag if tag else folder
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One writer at a time, or two would each write a manifest without the other's files. What a killed one left
+    half-written goes."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        for part in folder.glob(f".*{PART}"):
+            part.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _manifest(release: Release, survey: Survey, files: dict[str, Any], texts: dict[str, bytes]) -> bytes:
@@ -238,7 +278,8 @@ def _files_of(folder: Path, release: Release) -> dict[str, Any]:
 
 def zipped(exported: Exported, name: str) -> Path:
     """The files of one format and the manifest as one, for a browser to take."""
-    with _replacing(exported.manifest.parent / name) as archive, zipfile.ZipFile(archive.stream, "w") as packed:
+    folder = exported.manifest.parent
+    with _alone_in(folder), _replacing(folder / name) as archive, zipfile.ZipFile(archive.stream, "w") as packed:
         for path in (
             *exported.files,
             *(exported.manifest.with_name(name) for name in documents.DOCUMENTS),
@@ -248,7 +289,7 @@ def zipped(exported: Exported, name: str) -> Path:
             about.external_attr = 0o644 << 16
             with path.open("rb") as file, packed.open(about, "w", force_zip64=True) as member:
                 shutil.copyfileobj(file, member, WRITE_BYTES)
-    return exported.manifest.parent / name
+    return folder / name
 
 
 @dataclass(slots=True)
@@ -267,7 +308,7 @@ class Replacement:
 @contextlib.contextmanager
 def _replacing(path: Path, split: str = "") -> Iterator[Replacement]:
     """A file to write that takes its name only when it is whole and on the disk. The same bytes leave the old be."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     part = Path(name)
     try:
         with os.fdopen(handle, "wb", buffering=WRITE_BYTES) as stream:

@@ -159,3 +159,17 @@ def formats_of(release: Release) -> list[str]:
         for name, format in FORMATS.items()
         if kind_of(release) in format.kinds and (format.is_lossless or not release.is_gold)
     ]
+
+
+def offered(release: Release) -> list[dict[str, object]]:
+    """The formats that fit, each with the tags it can take, the usual one first, and the columns it drops."""
+    first = release.rows.order_by("position").first()
+    columns = sorted(first.row) if first else []
+    return [
+        {
+            "name": name,
+            "tags": sorted(TAGS, key=lambda tag: tag != FORMATS[name].tag) if FORMATS[name].tag else [],
+            "drops": FORMATS[name].dropped(columns),
+        }
+        for name in formats_of(release)
+    ]

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from annotation import desk, freezing, judging_duels, labels, queues, similar
+from annotation import desk, exports, freezing, judging_duels, labels, queues, similar
 from annotation.models import DeskFigures, JudgeRun
 from generation import curation, queueing
 from generation.jobs import freezing_ratings
@@ -25,6 +25,27 @@ def build_release(release_id: int) -> None:
         freezing.freeze(release)
     except freezing.ReleaseError as exc:  # on the release's row already, where people look
         logger.warning("release %s: %s", release_id, exc)
+
+
+def ring_export(release: Release, format: str, tag: str) -> None:
+    """Ask for a format's files. Asked twice while the first waits or works, they are written once."""
+    name = f"export-{release.pk}-{format}-{tag}"
+    if not queueing.is_named_waiting(name):
+        queueing.ring_as(name, export_release, QUEUE, release.pk, format, tag)
+
+
+def export_release(release_id: int, format: str, tag: str = "") -> None:
+    """Write the files of a format where the release's page looks for them."""
+    release = Release.objects.filter(pk=release_id).first()
+    if release is None:
+        logger.info("release %s is gone: nothing to write", release_id)
+        return
+    try:
+        done = exports.export_release(release, format, exports.prepared_folder(release, tag), tag=tag)
+    except freezing.ReleaseError as exc:
+        logger.warning("release %s as %s: %s", release_id, format, exc)
+        return
+    logger.info("release %s as %s: %d rows", release_id, format, done.rows)
 
 
 def judge_duel(run_id: int) -> None:

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from annotation.exports import MANIFEST
 from annotation.views import (
     audits,
     desk,
@@ -18,6 +19,7 @@ from annotation.views import (
     policies,
     practice,
     ratings,
+    release_files,
     releases,
     review,
     takedowns,
@@ -91,6 +93,9 @@ urlpatterns = [
     path("releases/<slug:public_id>/publish", releases.publish, name="publish_release"),
     path("releases/<slug:public_id>/withdraw", releases.withdraw, name="withdraw_release"),
     path("releases/<slug:public_id>/since/<slug:other_id>/", releases.compare, name="compare_releases"),
-    path("releases/<slug:public_id>/manifest.json", releases.download_manifest, name="download_manifest"),
-    path("releases/<slug:public_id>/<slug:format>/", releases.download_release, name="download_release"),
+    path(
+        "releases/<slug:public_id>/manifest.json", release_files.document, {"name": MANIFEST}, name="download_manifest"
+    ),
+    path("releases/<slug:public_id>/documents/<str:name>/", release_files.document, name="release_document"),
+    path("releases/<slug:public_id>/files/<slug:format>/", release_files.download_release, name="download_release"),
 ]

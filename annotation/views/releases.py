@@ -1,19 +1,18 @@
 """`/releases/`: freeze accepted pairs into a release, look at it, take it away in a trainer's format."""
 
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import changes, exports, filtering, freezing, jobs
-from annotation.formats import FORMATS, formats_of
+from annotation import changes, filtering, freezing, jobs
+from annotation.documents import DOCUMENTS
+from annotation.formats import offered
 from annotation.models import Pair
 from annotation.release_forms import ReleaseForm, WithdrawForm
 from generation import queueing
@@ -103,7 +102,8 @@ def release(request: MaintainerRequest, public_id: str) -> HttpResponse:
         "words": filtering.in_words(one.query),
         # As a list: a template would read a key called "items" where it should list them.
         "versions": list(one.versions.items()),
-        "formats": formats_of(one),
+        "formats": offered(one),
+        "documents": DOCUMENTS,
         "withdraw_form": WithdrawForm(),
         "is_going_on": one.is_going_on,
     }
@@ -196,44 +196,8 @@ def get_release(request: MaintainerRequest, public_id: str) -> Release:
     return get_object_or_404(visible, public_id=public_id)
 
 
-@require_safe
-@maintainers_only
-def download_release(request: MaintainerRequest, public_id: str, format: str) -> HttpResponse | FileResponse:
-    """A ready release in one format. What goes into the path is the release's id and a key of our own table."""
-    one = get_release(request, public_id)
-    if format not in FORMATS:
-        raise Http404
-    try:
-        exported = exports.export_release(one, format, export_folder(one))
-    except freezing.ReleaseError as exc:
-        return conflict(request, one, str(exc))
-    if len(exported.files) == 1:
-        return attachment(exported.files[0], exported.files[0].name)
-    archive = exports.zipped(exported, f"{one.name}.{format}.zip")
-    return attachment(archive, archive.name)
-
-
-@require_safe
-@maintainers_only
-def download_manifest(request: MaintainerRequest, public_id: str) -> HttpResponse | FileResponse:
-    """What is in the release and which file has which hash. Formats that were not asked for yet are rendered first."""
-    one = get_release(request, public_id)
-    try:
-        for format in formats_of(one):
-            exported = exports.export_release(one, format, export_folder(one))
-    except freezing.ReleaseError as exc:
-        return conflict(request, one, str(exc))
-    return attachment(exported.manifest, f"{one.name}.manifest.json")
-
-
-def export_folder(one: Release) -> Path:
-    return Path(settings.DATA_DIR) / "exports" / one.public_id
-
-
-def attachment(path: Path, name: str) -> FileResponse:
-    return FileResponse(path.open("rb"), as_attachment=True, filename=name, content_type="application/octet-stream")
-
-
-def conflict(request: MaintainerRequest, one: Release, message: str) -> HttpResponse:
-    messages.error(request, message)
+def conflict(
+    request: MaintainerRequest, one: Release, message: str, level: int = messages.ERROR
+) -> HttpResponse:
+    messages.add_message(request, level, message)
     return redirect("release", one.public_id)

@@ -1,15 +1,19 @@
 """The pages of releases: who may build, see and take them away, and what the downloads are."""
 
+import io
 import json
 import re
+import zipfile
 
 import django_rq
 import pytest
 from django.urls import reverse
 from rq import Worker
 
-from annotation import jobs
+from annotation import exports, jobs
+from annotation.documents import DOCUMENTS
 from annotation.models import Item, Pair, PairState
+from annotation.views import release_files
 from generation import queueing
 from generation.models import Release, ReleaseState, Round
 from tests.factories import make_candidate, make_text, make_user
@@ -68,6 +72,7 @@ def addresses(release: Release) -> list[str]:
         reverse("release", args=[release.public_id]),
         reverse("download_release", args=[release.public_id, "alpaca"]),
         reverse("download_manifest", args=[release.public_id]),
+        reverse("release_document", args=[release.public_id, "README.md"]),
     ]
 
 
@@ -85,10 +90,10 @@ def test_a_release_with_another_language_does_not_exist_for_a_maintainer_of_one(
     keeper_of_urdu = make_user("urdu@example.org", urdu, role=Role.MAINTAINER)
     keeper_of_finnish = make_user("fi@example.org", finnish, role=Role.MAINTAINER)
     client.force_login(keeper_of_finnish)
-    assert [client.get(address).status_code for address in addresses(built)] == [200] * 3
+    assert [client.get(address).status_code for address in addresses(built)] == [200] * 4
 
     client.force_login(keeper_of_urdu)
-    assert [client.get(address).status_code for address in addresses(built)] == [404] * 3
+    assert [client.get(address).status_code for address in addresses(built)] == [404] * 4
     assert not client.get(reverse("releases")).context_data["releases"]
     response = client.post(reverse("releases"), {"name": "mine", "languages": ["fi"]})
     assert response.status_code == 422
@@ -203,17 +208,95 @@ def test_a_download_is_an_attachment_with_every_row(client, built, settings, for
     assert (settings.DATA_DIR / "exports" / built.public_id / f"fi-1.{format}.jsonl").is_file()
 
 
-def test_the_manifest_names_every_file_and_its_hash(client, built):
+def test_the_manifest_names_the_files_asked_for_so_far(client, built):
+    client.get(reverse("download_release", args=[built.public_id, "alpaca"]))
     response = client.get(reverse("download_manifest", args=[built.public_id]))
     manifest = json.loads(b"".join(response.streaming_content))
 
     assert response.headers["Content-Disposition"] == 'attachment; filename="fi-1.manifest.json"'
     assert manifest["sha256"] == built.sha256
-    assert set(manifest["files"]) == {
-        *(f"fi-1.{format}.jsonl" for format in ("rows", "alpaca", "sharegpt", "messages", "prompt-completion")),
-        *(f"fi-1.{format}.jsonl" for format in ("aya", "generator-sft")),
-        *("fi-1.csv", "fi-1.parquet", "fi.json"),
-    }
+    assert set(manifest["files"]) == {"fi-1.rows.jsonl", "fi-1.alpaca.jsonl"}
+
+
+def test_a_format_of_several_files_is_an_archive_with_documents(client, built):
+    address = reverse("download_release", args=[built.public_id, "xinstruction"])
+    response = client.get(address)
+    packed = b"".join(response.streaming_content)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        names = archive.namelist()
+
+    assert response.headers["Content-Disposition"] == 'attachment; filename="fi-1.xinstruction.zip"'
+    assert names == ["fi.json", *DOCUMENTS, "manifest.json"]
+    assert b"".join(client.get(address).streaming_content) == packed
+
+
+def test_a_tag_has_files_of_its_own(client, built):
+    address = reverse("download_release", args=[built.public_id, "messages"])
+
+    usual, styled, none = (
+        b"".join(client.get(f"{address}?tag={tag}" if tag else address).streaming_content).decode()
+        for tag in ("", "assistant", "none")
+    )
+
+    assert usual.count("Answer in Finnish.") == 2
+    assert styled.count("Answer in Finnish and the style of an AI assistant.") == 2
+    assert "Answer in" not in none
+    assert client.get(f"{address}?tag=loud").status_code == 404
+
+
+def test_what_lies_there_is_not_written_again(client, built, monkeypatch):
+    address = reverse("download_release", args=[built.public_id, "alpaca"])
+    first = b"".join(client.get(address).streaming_content)
+    monkeypatch.setattr(exports, "export_release", None)
+
+    assert b"".join(client.get(address).streaming_content) == first
+
+
+def test_a_large_release_is_written_by_a_worker(client, built, monkeypatch, django_capture_on_commit_callbacks):
+    monkeypatch.setattr(release_files, "ROWS_AT_ONCE", 1)
+    address = reverse("download_release", args=[built.public_id, "alpaca"])
+
+    responses = []
+    for _ in range(2):
+        with django_capture_on_commit_callbacks(execute=True):
+            responses.append(client.get(address, follow=True))
+
+    assert all("A worker writes these files" in response.content.decode() for response in responses)
+    (name,) = django_rq.get_queue(jobs.QUEUE).job_ids
+    assert name == f"export-{built.pk}-alpaca-"
+    jobs.export_release(built.pk, "alpaca")
+    assert client.get(address).status_code == 200
+
+
+def test_a_withdrawn_release_is_not_handed_out_though_its_files_lie_there(client, built):
+    address = reverse("download_release", args=[built.public_id, "alpaca"])
+    client.get(address)
+    built.withdraw("because")
+
+    assert "cannot be exported" in client.get(address, follow=True).content.decode()
+
+
+def test_the_page_says_what_a_format_drops_and_leads_to_the_documents(client, built):
+    page = client.get(reverse("release", args=[built.public_id])).content.decode()
+
+    assert "holds everything, and can be taken in again" in page
+    assert "leaves out:" in page
+    assert "?tag=assistant" in page
+    assert reverse("release_document", args=[built.public_id, "README.md"]) in page
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("README.md", "<h2"), ("DATA_STATEMENT.md", "Executive summary"), ("croissant.json", "rai:dataBiases")],
+)
+def test_documents_can_be_read_on_a_page_and_taken_away(client, built, name, words):
+    address = reverse("release_document", args=[built.public_id, name])
+    page, file = client.get(address), client.get(f"{address}?file")
+
+    assert words in page.content.decode()
+    assert "2 rows in Finnish" in page.content.decode()
+    assert file.headers["Content-Disposition"] == f'attachment; filename="fi-1.{name}"'
+    assert client.get(reverse("release_document", args=[built.public_id, "passwd"])).status_code == 404
 
 
 def test_only_formats_of_the_table_can_be_asked_for(client, built, settings):
