@@ -196,8 +196,6 @@ def get_release(request: MaintainerRequest, public_id: str) -> Release:
     return get_object_or_404(visible, public_id=public_id)
 
 
-def conflict(
-    request: MaintainerRequest, one: Release, message: str, level: int = messages.ERROR
-) -> HttpResponse:
+def conflict(request: MaintainerRequest, one: Release, message: str, level: int = messages.ERROR) -> HttpResponse:
     messages.add_message(request, level, message)
     return redirect("release", one.public_id)
