@@ -187,7 +187,7 @@ def _audit(user: User, pair: Pair, submission: Submission) -> Audit:
             pair, item, submission.wording, decided_by=[*pair.decided_by, str(done.pk)]
         )
     else:
-        done.undoing["slots"] = _send_back(item, user)
+        done.undoing |= _send_back(item, user)
     done.save(force_insert=True)
     _record(EventKind.AUDITED, done, user)
     return done
@@ -245,15 +245,18 @@ def retire_tag(tag: AuditTag) -> None:
     AuditTag.objects.filter(pk=tag.pk, retired_at=None).update(retired_at=timezone.now())
 
 
-def _send_back(item: Item, user: User) -> dict[str, int]:
+def _send_back(item: Item, user: User) -> dict[str, Any]:
     """Ask other people for all the reviews that the policy asks for. Those there are stay, and count no more.
 
-    Gives what each counted for: review → slot.
+    Gives what it takes to undo it: what each counted for (review → slot), and a linguist's decision that fell.
     """
     counted = Review.objects.standing().filter(item=item, slot__isnull=False, review_pass=1)
     slots = {str(pk): slot for pk, slot in counted.values_list("pk", "slot_id")}
     verdicts.reopen(item, actor=user)
     counted.update(slot=None)
+    fallen = item.adjudications.filter(withdrawn_at=None)
+    adjudications = [str(pk) for pk in fallen.values_list("pk", flat=True)]
+    fallen.update(withdrawn_at=timezone.now())
     last = reading.locked_slots(item)[-1]
     Slot.objects.bulk_create(
         Slot(
@@ -267,7 +270,7 @@ def _send_back(item: Item, user: User) -> dict[str, int]:
         )
         for n in range(1, item.overlap + 1)
     )
-    return slots
+    return {"slots": slots, "adjudications": adjudications}
 
 
 # Undoing
@@ -313,6 +316,7 @@ def _take_back_from_others(item: Item, done: Audit) -> None:
     for review_id, slot_id in done.undoing["slots"].items():
         if not Review.objects.standing().filter(pk=review_id).update(slot=slot_id):
             raise TooLate
+    item.adjudications.filter(pk__in=done.undoing["adjudications"]).update(withdrawn_at=None)
     Item.objects.filter(pk=item.pk).update(state=ItemState.ACCEPTED, decided_at=timezone.now())
 
 

@@ -4,12 +4,12 @@ import uuid
 
 import pytest
 
-from annotation import adjudicating, queues, reviewing, tallies
+from annotation import adjudicating, auditing, queues, reviewing, tallies
 from annotation.adjudicating import Submission
 from annotation.agreement import Wording
 from annotation.auditing import DecidedMeanwhile, Invalid, OwnWork, TooLate
 from annotation.models import Adjudication, Item, ItemState, Pair, PairState
-from tests.factories import accepting, decide, make_items, make_user
+from tests.factories import accepting, decide, make_items, make_user, rejecting
 from xinstruct_site.people.models import Role
 
 pytestmark = pytest.mark.django_db
@@ -117,3 +117,16 @@ def test_decision_whose_pair_was_audited_stands(urdu, linguist, item):
     item.audits.create(pair=done.pair, linguist=linguist, verdict="pass", undoing={"state": PairState.ACCEPTED})
     with pytest.raises(TooLate):
         adjudicating.withdraw(linguist, done)
+
+
+def test_decision_falls_when_its_item_is_sent_back_and_stands_again_when_that_is_undone(urdu, linguist, item):
+    done = adjudicating.adjudicate(linguist, item, said())
+    other = make_user(language=urdu, role=Role.LINGUIST)
+    back = auditing.audit(other, done.pair, auditing.Submission(uuid.uuid4(), "send_back", note="look again"))
+    assert not Adjudication.objects.filter(withdrawn_at=None).exists()
+    auditing.withdraw(other, back)
+    assert Adjudication.objects.get(withdrawn_at=None) == done
+    auditing.audit(other, done.pair, auditing.Submission(uuid.uuid4(), "send_back", note="look again"))
+    decide(item, accepting("One."), rejecting())
+    adjudicating.adjudicate(linguist, item, said())
+    assert tallies.recount() == []
