@@ -137,7 +137,7 @@ def next_vote(user: User, language: Language) -> Vote | None:
 
 def _current(user: User, language: Language) -> Vote | None:
     """The bout the person is at; its lease starts anew."""
-    shown = Vote.objects.filter(person=user, state=VoteState.SHOWN)
+    shown = Vote.objects.filter(person=user, state=VoteState.SHOWN).exclude(bout__question__instruction="")
     here = shown.filter(bout__duel__language=language, bout__duel__state=DuelState.OPEN)
     vote = here.order_by("shown_at").first()
     if vote:
@@ -165,6 +165,7 @@ def open_to(user: User, language: Language) -> QuerySet[Bout]:
     return Bout.objects.filter(
         ~Exists(Vote.objects.filter(bout=OuterRef("pk"), person=user)),
         ~Exists(taken),
+        ~Q(question__instruction=""),  # taken down
         duel__language=language,
         duel__state=DuelState.OPEN,
     )
@@ -271,6 +272,13 @@ def take_back(user: User, vote: Vote) -> bool:
         if current.state == VoteState.GIVEN:
             Event.record(EventKind.VOTE_TAKEN_BACK, vote, actor=user, language=bout.duel.language)
     return True
+
+
+def withdraw_all(user: User) -> int:
+    """Take back all that a person said of any duel, with their words; they get none of these pairs again."""
+    return Vote.objects.filter(person=user).update(
+        state=VoteState.SKIPPED, seat=None, choice="", rationale="", agreement=None
+    )
 
 
 # Counting

@@ -20,7 +20,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import tallies, verdicts
+from annotation import duels, tallies, verdicts
 from annotation.models import (
     Adjudication,
     Audit,
@@ -35,7 +35,7 @@ from annotation.models import (
     SlotState,
 )
 from annotation.reviewing import locked
-from generation import blocklist
+from generation import blocklist, questions
 from generation.models import KnownInstruction, ModelVersion, Release, ReleaseRow, ReleaseState, TakeDownKind, Text
 from xinstruct_site.people.models import Event, EventKind, User
 
@@ -72,6 +72,7 @@ def take_down(kind: TakeDownKind, given: str, *, reason: str = "", by: User | No
         hashes = set(Text.objects.filter(pk__in=texts).values_list("sha256", flat=True))
         blocklist.block_bodies(entry, hashes)
         KnownInstruction.objects.filter(text__in=texts).delete()
+        questions.erase(hashes)
         for item in Item.objects.filter(text__in=texts).exclude(state=ItemState.WITHDRAWN).order_by("pk"):
             _withdraw(locked(item), done)
         _blank(Q(text_sha256__in=hashes), reason or _("A text in it was taken down."), done)
@@ -95,6 +96,7 @@ def take_down_contributor(person: User, *, reason: str = "", by: User | None = N
             _without(person, locked(item), done)
         Autosave.objects.filter(user=person).delete()
         FastOpinion.objects.filter(user=person).delete()
+        duels.withdraw_all(person)
         known = list(items.values_list("public_id", flat=True))
         _blank(Q(item_public_id__in=known), reason or _("A contributor withdrew what they gave to it."), done)
         Event.record(EventKind.TAKEN_DOWN, person, actor=by, counts=dict(done.counts))

@@ -232,3 +232,9 @@ def from_release(release: Release, name: str, created_by: User | None = None) ->
             batch_size=500,
         )  # fmt: skip
     return question_set, question_set.questions.count() - before
+
+
+def erase(sha256s: Iterable[str]) -> int:
+    """Empty the questions that came from texts of these hashes; nobody is asked them any more. Returns how many."""
+    held = Question.objects.filter(extra__text_sha256__in=list(sha256s)).exclude(instruction="")
+    return held.update(instruction="", input="", reference="")

@@ -35,7 +35,7 @@ def finetunes(request: MaintainerRequest) -> HttpResponse:
     form = FineTuneForm(
         request.POST or None,
         languages=languages,
-        models=ModelVersion.objects.within(languages).exclude(task=Task.SCORE)[:MODELS_SHOWN],
+        models=ModelVersion.objects.within(languages).runnable().exclude(task=Task.SCORE)[:MODELS_SHOWN],
         initial=initial,
     )
     status, refusal = 200, ""

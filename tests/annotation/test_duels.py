@@ -10,9 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.utils import timezone
 
-from annotation import duel_figures, duels
+from annotation import duel_figures, duels, taking_down
 from annotation.models import Bout, Duel, DuelState, Vote, VoteChoice, VoteState
-from generation.models import Answer, ModelVersion
+from generation import questions
+from generation.models import Answer, ModelVersion, Question
 from tests.factories import make_agreement, make_answers, make_duel, make_language, make_questions, make_user
 from xinstruct_site.people.models import ContributorAgreement, Event, EventKind
 
@@ -28,13 +29,13 @@ def vote(user, language, choice=VoteChoice.A) -> Vote:
 
 
 def test_duel_compares_what_both_answered_and_leaves_out_where_they_say_the_same(finnish):
-    questions = make_questions(finnish, 4)
-    base, rival = make_answers(questions[:3], "one-a"), make_answers(questions, "two-b")
-    Answer.objects.filter(question=questions[0]).update(body="Sama vastaus.")
+    asked = make_questions(finnish, 4)
+    base, rival = make_answers(asked[:3], "one-a"), make_answers(asked, "two-b")
+    Answer.objects.filter(question=asked[0]).update(body="Sama vastaus.")
 
-    duel = duels.open_duel(questions[0].question_set, finnish, base, rival)
+    duel = duels.open_duel(asked[0].question_set, finnish, base, rival)
 
-    assert {bout.question_id for bout in duel.bouts.all()} == {questions[1].pk, questions[2].pk}
+    assert {bout.question_id for bout in duel.bouts.all()} == {asked[1].pk, asked[2].pk}
     assert duel.left_out == 1
     assert Event.objects.filter(kind=EventKind.DUEL_OPENED).count() == 1
 
@@ -53,12 +54,12 @@ def test_asked_for_again_in_either_order_it_is_the_same_duel_with_the_answers_wh
 
 
 def test_nothing_to_compare_is_said_and_opens_nothing(finnish, urdu):
-    questions = make_questions(finnish, 1)
-    base, rival = make_answers(questions, "one-a"), make_answers(questions, "two-a")
+    asked = make_questions(finnish, 1)
+    base, rival = make_answers(asked, "one-a"), make_answers(asked, "two-a")
 
     for language, one, other in ((finnish, base, base), (urdu, base, rival), (finnish, base, rival)):
         with pytest.raises(duels.DuelError):
-            duels.open_duel(questions[0].question_set, language, one, other)
+            duels.open_duel(asked[0].question_set, language, one, other)
 
     assert not Duel.objects.exists()
 
@@ -241,6 +242,33 @@ def test_no_vote_without_the_agreement_of_the_day(finnish, aino):
     assert not duels.ballots(duel)
 
 
+def test_question_whose_text_is_taken_down_is_emptied_and_asked_of_nobody(finnish, aino):
+    make_duel(finnish, 2, extra={"text_sha256": "a" * 64}, reference="Kalaa.")
+    make_duel(finnish, 1, name="other")
+    one = duels.next_vote(aino, finnish)
+
+    assert questions.erase(["a" * 64]) == 2
+    assert questions.erase(["a" * 64]) == 0
+
+    left = duels.next_vote(aino, finnish)
+    assert left.bout.duel.question_set.name == "other" != one.bout.duel.question_set.name
+    assert set(Question.objects.filter(question_set__name="arena").values_list("instruction", "reference")) == {
+        ("", "")
+    }
+
+
+def test_contributor_who_is_taken_down_takes_votes_and_words_along(finnish, aino):
+    duel = make_duel(finnish, 2)
+    one = duels.next_vote(aino, finnish)
+    duels.give(aino, one, VoteChoice.A, "Salainen syy.")
+
+    taking_down.take_down_contributor(aino)
+
+    assert not duels.ballots(duel)
+    assert not Vote.objects.exclude(rationale="").exists()
+    assert duels.next_vote(aino, finnish).bout != one.bout
+
+
 # Pages
 
 
@@ -369,9 +397,9 @@ def test_home_says_where_answers_wait_to_be_compared(reader, finnish, aino):
 
 
 def test_command_opens_duels_and_reports_them_with_intervals(finnish, capsys):
-    questions = make_questions(finnish, 6)
-    make_answers(questions, "one-a")
-    make_answers(questions, "two-b")
+    asked = make_questions(finnish, 6)
+    make_answers(asked, "one-a")
+    make_answers(asked, "two-b")
     people = [make_user(language=finnish) for _ in range(2)]
 
     call_command("evaluate", "duel", "arena", "--base", "one-a", "--rival", "two-b", "--language", "fi")

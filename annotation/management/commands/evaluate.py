@@ -155,6 +155,8 @@ class Command(BaseCommand):
                 on_progress=show,
             )
         self.print_import(f"Answers of {version.name} ({version.public_id}) to {question_set.name}", done)
+        if version.answers.filter(question__question_set=question_set).exists():
+            self.count(question_set, version)
 
     def print_import(self, title: str, done: questions.Imported) -> None:
         print_tally(self.console, title, done.tally)
@@ -165,6 +167,10 @@ class Command(BaseCommand):
     def run_model(self, **options: Any) -> None:
         question_set = demand_set(options["set"])
         version = self.demand_model(options["backend"], options["model"])
+        self.count(question_set, version)
+
+    def count(self, question_set: QuestionSet, version: ModelVersion) -> None:
+        """Ask what is missing, take the figures and print them."""
         try:
             row = evaluation.open_evaluation(question_set, version)
             with Progress(console=Console(stderr=True), transient=True) as bar:
