@@ -19,23 +19,49 @@ from annotation.preferences import rejected_for
 from annotation.splitting import Splitter
 from generation import personal_data
 from generation.licences import Source
-from generation.models import Candidate, Run, Text
+from generation.models import Candidate, Import, Run, Text
+from xinstruct_site.people.models import Language
 
 BATCH = 500
 ROW_FORMAT = 3  # grows when a row's fields change
+OF_REVIEW = (
+    "item", "slot", "review_pass", "decision", "instruction", "input", "spans", "response_edit", "rating_alignment",
+    "rating_instruction", "rating_text", "overall", "flags", "guidelines_version", "scores_visible",
+    "agreement__licence_id", "agreement__version", "candidate__instruction", "candidate__input",
+)  # fmt: skip
 RATINGS = ("alignment", "instruction", "text", "overall")
 # Long, and in no row.
 UNUSED = ("item__text__original", "item__text__extra", "candidate__embedding", "candidate__raw_reply")
 
 
+class _Known:
+    """What many pairs have in common, fetched once: languages, imports, runs with their models."""
+
+    def __init__(self) -> None:
+        self.languages = Language.objects.in_bulk()
+        self.imports: dict[int, Import] = {}
+        self.runs: dict[int, Run] = {}
+
+    def attach(self, pair: Pair) -> None:
+        text, candidate = pair.item.text, pair.candidate
+        pair.item.language = text.language = self.languages[pair.item.language_id]
+        if text.imported_in_id not in self.imports:
+            self.imports[text.imported_in_id] = Import.objects.get(pk=text.imported_in_id)
+        text.imported_in = self.imports[text.imported_in_id]
+        if candidate:
+            if candidate.run_id not in self.runs:
+                self.runs[candidate.run_id] = Run.objects.select_related("model_version").get(pk=candidate.run_id)
+            candidate.run = self.runs[candidate.run_id]
+
+
 def rows(pairs: QuerySet[Pair], splitter: Splitter, *, with_rejected: bool = False) -> Generator[Row, None, None]:
     """The canonical rows, a batch in memory at a time; of preferences, those of pairs that some draft lost to."""
-    related = ("item__text__imported_in", "item__text__relabelled_from__language", "item__language")
-    pairs = pairs.select_related(*related, "candidate__run__model_version").defer(
-        *UNUSED, "item__text__relabelled_from__body", "item__text__relabelled_from__original"
-    )
+    pairs = pairs.select_related("item__text", "candidate").defer(*UNUSED)
+    known = _Known()
     with streamed(pairs) as found:
         while batch := list(islice(found, BATCH)):
+            for pair in batch:
+                known.attach(pair)
             said = _said_of(batch)
             splits = splitter.splits([pair.item.text for pair in batch])
             rejected = rejected_for(batch) if with_rejected else {}
@@ -72,13 +98,16 @@ def row_of(pair: Pair, reviews: list[Review], decisions: list[Audit | Adjudicati
     run = candidate.run if candidate else None
     model = run.model_version if run else None
     decided = [review for review in reviews if str(review.pk) in pair.decided_by]
-    words = {"instruction": pair.instruction, "input": pair.input, "response": pair.response(), "title": text.title}
-    said = _said(candidate, reviews)
-    clean = personal_data.masked_in_all(words | said, text, language.code)
+    response = pair.response()
+    words = {pair.instruction, pair.input, response, text.title}
+    words.update(said for review in reviews for said in (review.instruction, review.input))
+    if candidate:
+        words |= {candidate.instruction, candidate.input}
+    clean = personal_data.masked_in_all({each: each for each in words}, text, language.code)
     return {
-        "instruction": clean["instruction"],
-        "input": clean["input"],
-        "response": clean["response"],
+        "instruction": clean[pair.instruction],
+        "input": clean[pair.input],
+        "response": clean[response],
         "language": language.code,
         "language_name": language.name,
         "licence": text.licence_id,
@@ -89,8 +118,8 @@ def row_of(pair: Pair, reviews: list[Review], decisions: list[Audit | Adjudicati
         },
         "source": text.source_dataset,
         "url": text.url,
-        "title": clean["title"],
-        "masked": clean != words | said,
+        "title": clean[text.title],
+        "masked": any(each != masked for each, masked in clean.items()),
         "text_sha256": text.sha256,
         "pair": pair.public_id,
         "item": pair.item.public_id,
@@ -123,7 +152,7 @@ def _said_of(batch: list[Pair]) -> dict[int, tuple[list[Review], list[Audit | Ad
     found: dict[int, tuple[list[Review], list[Audit | Adjudication]]] = defaultdict(lambda: ([], []))
     items = [pair.item_id for pair in batch]
     reviews = Review.objects.standing().filter(item__in=items).select_related("agreement", "candidate")
-    for review in reviews.defer("candidate__embedding", "agreement__body"):
+    for review in reviews.only(*OF_REVIEW):
         found[review.item_id][0].append(review)
     for audit in Audit.objects.standing().filter(item__in=items).order_by("at", "pk"):
         found[audit.item_id][1].append(audit)
@@ -157,8 +186,8 @@ def _of_text(text: Text) -> Row:
 def _of_draft(candidate: Candidate, run: Run, clean: dict[str, str]) -> Row:
     """Who drafted what people began with, and how: with this the model would draft it again."""
     return {
-        "instruction": clean["draft"],
-        "input": clean["draft_input"],
+        "instruction": clean[candidate.instruction],
+        "input": clean[candidate.input],
         "run": run.public_id,
         "sample": candidate.sample_number,
         "style": candidate.style,
@@ -181,8 +210,8 @@ def _of_review(review: Review, clean: dict[str, str]) -> Row:
         "decision": review.decision,
         "counted": review.slot_id is not None,
         "pass": review.review_pass,
-        "instruction": clean[f"{review.pk}"],
-        "input": clean[f"{review.pk} input"],
+        "instruction": clean[review.instruction],
+        "input": clean[review.input],
         "edited": not started or _words(started) != _words(review),
         "kept": _spans(review),
         "response_edited": review.response_edit is not None,
@@ -200,14 +229,6 @@ def _of_decision(made: Audit | Adjudication) -> Row:
         return {"kind": "adjudication", "decision": made.decision, "overall": made.overall}
     marks = [{key: mark.get(key) for key in ("part", "start", "end", "tag", "severity")} for mark in made.marks]
     return {"kind": "audit", "verdict": made.verdict, "marks": marks}
-
-
-def _said(candidate: Candidate | None, reviews: list[Review]) -> dict[str, str]:
-    """The words of machine and people that the lineage repeats, to be masked with the rest."""
-    said = {"draft": candidate.instruction, "draft_input": candidate.input} if candidate else {}
-    for review in reviews:
-        said |= {f"{review.pk}": review.instruction, f"{review.pk} input": review.input}
-    return said
 
 
 def _ratings(review: Review) -> dict[str, int | None]:
