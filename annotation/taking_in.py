@@ -23,7 +23,8 @@ from annotation.exports import MANIFEST, sha256_of
 from annotation.files import Row, canonical
 from annotation.formats import FORMATS, Format
 from annotation.freezing import BATCH, NAME, NameTaken, OnProgress, ReleaseError
-from generation.models import Release, ReleaseRow, ReleaseState, Split, Text
+from generation import blocklist
+from generation.models import Release, ReleaseRow, ReleaseState, Split
 from xinstruct_site.people.ids import ALPHABET, LENGTH
 from xinstruct_site.people.models import Event, EventKind, Language
 
@@ -81,6 +82,7 @@ def _take_in(
     if missing := ", ".join(sorted(about["counts"].keys() - languages)):
         raise ReleaseError(_("There is no language %(codes)s here. Add it first.") % {"codes": missing})
     with transaction.atomic(), contextlib.ExitStack() as open_files:
+        blocklist.no_take_down_meanwhile()
         release = Release.objects.create(name=name, **_fields(about))
         release.languages.set(languages.values())
         rows = heapq.merge(*(_read(path, said, open_files) for path, said in parts.items()), key=_order)
@@ -116,18 +118,19 @@ def _write(release: Release, rows: Iterator[Row], about: dict[str, Any], on_prog
     digest, position = hashlib.sha256(), 0
     splits: dict[str, Counter[str]] = defaultdict(Counter)
     while batch := list(islice(rows, BATCH)):
-        taken_down = Text.objects.filter(sha256__in=[row["text_sha256"] for row in batch], withdrawn_at__isnull=False)
-        if taken_down.exists():
-            raise ReleaseError(_("The files hold texts that were taken down here."))
         lines = [canonical(row) for row in batch]
+        hashes = [hashlib.sha256(line).hexdigest() for line in lines]
+        blanked = ReleaseRow.objects.filter(row_sha256__in=hashes, blanked_at__isnull=False)
+        if blocklist.refused([(row["text_sha256"], row.get("url", "")) for row in batch]) or blanked.exists():
+            raise ReleaseError(_("The files hold what was taken down here."))
         ReleaseRow.objects.bulk_create(
             ReleaseRow(
                 release=release, position=position + n, pair_public_id=row.get("pair") or row["item"],
                 item_public_id=row["item"], split=Split(row.get("split", Split.TRAIN)), row=row,
                 language_code=row["language"], text_sha256=row["text_sha256"],
-                row_sha256=hashlib.sha256(line).hexdigest(),
+                row_sha256=sha256,
             )
-            for n, (row, line) in enumerate(zip(batch, lines, strict=True))
+            for n, (row, sha256) in enumerate(zip(batch, hashes, strict=True))
         )  # fmt: skip
         for row, line in zip(batch, lines, strict=True):
             digest.update(line + b"\n")

@@ -12,8 +12,9 @@ from annotation import exports, freezing, queues, reviewing, taking_in
 from annotation.filtering import Filters
 from annotation.formats import FORMATS
 from annotation.freezing import NameTaken, ReleaseError
-from generation.models import Release, ReleaseRow
-from tests.factories import accepting, make_items, make_language, make_release, make_text, released
+from generation import blocklist
+from generation.models import Release, ReleaseRow, TakeDownKind
+from tests.factories import accepting, make_items, make_release, released
 
 pytestmark = pytest.mark.django_db
 
@@ -142,13 +143,19 @@ def test_a_name_that_says_something_else_is_not_taken_over(release, tmp_path):
         taking_in.take_in(done.files[0], "winter")
 
 
-def test_texts_that_were_taken_down_do_not_come_back(release, tmp_path):
-    done = exports.export_release(release, "rows", tmp_path)
-    sha256 = release.rows.first().text_sha256
-    make_text(make_language("fi"), sha256=sha256, withdrawn_at=timezone.now())
+@pytest.mark.parametrize("kind", ["text", "domain", "contributor"])
+def test_what_was_taken_down_does_not_come_back(kind, tmp_path):
+    row = released(url="https://www.lehti.example/uutinen")
+    done = exports.export_release(make_release(row), "rows", tmp_path)
+    if kind == "contributor":  # whose rows are blanked in each release that has them
+        Release.objects.get().withdraw("asked")
+        ReleaseRow.objects.update(row={}, blanked_at=timezone.now())
+    else:
+        blocklist.block(TakeDownKind(kind), row["text_sha256"] if kind == "text" else "lehti.example")
 
     with pytest.raises(ReleaseError, match="taken down"):
         taking_in.take_in(done.files[0], "copy")
+    assert not Release.objects.filter(name="copy").exists()
 
 
 def test_the_id_of_a_forged_manifest_leads_out_of_no_folder(release, tmp_path):
