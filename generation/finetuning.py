@@ -200,7 +200,7 @@ def _train_claimed(run: FineTuneRun, on_progress: Callable[[Progress], None] | N
         if not run.beat():
             shutil.rmtree(written)
             raise NotOurs(f"{run} was stopped or taken over.")
-        folder = results.put_in_place(written, results.name_of(run))
+        folder = results.put_in_place(written, run)
     run.refresh_from_db(fields=["step", "steps_total"])
     version = _record(run, folder)
     shutil.rmtree(results.work_folder(run), ignore_errors=True)

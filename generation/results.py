@@ -5,7 +5,6 @@ It is written under a temporary name, reaches the disk whole, and then gets its 
 
 import json
 import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -100,14 +99,13 @@ def read_recipe(version: ModelVersion) -> dict[str, Any]:
     return recipe
 
 
-def put_in_place(written: Path, name: str) -> Path:
+def put_in_place(written: Path, run: FineTuneRun) -> Path:
     """Flush the folder to disk and give it its final name, which carries the revision."""
     models = Path(settings.MODELS_DIR).resolve()
     models.mkdir(parents=True, exist_ok=True)
-    final = models / f"{name}-{hf_local.weights_sha256(written)[:12]}"
-    if final.exists():  # the same weights, from a run that was cut short after this point
-        shutil.rmtree(written)
-        return final
+    final = models / f"{name_of(run)}-{hf_local.weights_sha256(written)[:12]}"
+    if final.exists():  # the same weights, of another recipe
+        final = final.with_name(f"{final.name}-{run.public_id}")
     flush(written)
     written.rename(final)
     _fsync(models)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from generation import footprint
 from generation.backends import hf_local
 from generation.lessons import example, fitted, preferences
@@ -25,7 +27,6 @@ from generation.recipes import DPO, LONGEST, TrainingError
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 300
 VALIDATIONS = 6  # on the way from the first step to the last
 SPEED_STEPS = 20  # that a speed is measured over
 
@@ -344,7 +345,7 @@ def _callback(watch: Watch, outcome: Outcome) -> Any:
             self.spans: deque[tuple[float, int]] = deque(maxlen=SPEED_STEPS)  # seconds and tokens of the last steps
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if time.monotonic() - self.saved_at > CHECKPOINT_SECONDS:
+            if time.monotonic() - self.saved_at > settings.CHECKPOINT_SECONDS:
                 self.saved_at = time.monotonic()
                 control.should_save = True
             if state.global_step == state.max_steps and args.eval_strategy != "no":

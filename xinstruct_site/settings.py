@@ -287,6 +287,7 @@ LEASE_MINUTES = env_int("XI_LEASE_MINUTES", 30, minimum=1)
 # A worker that has not been heard of for this long is taken for dead, and its claim on a run may be taken over.
 HEARTBEAT_SECONDS = env_int("XI_HEARTBEAT_SECONDS", 60, minimum=5)
 # How many workers may draft for one run at the same time.
+CHECKPOINT_SECONDS = env_int("XI_CHECKPOINT_SECONDS", 300, minimum=1)  # of a fine-tune run
 FINETUNES_PER_PERSON = env_int("XI_FINETUNES_PER_PERSON", 10, minimum=1)  # waiting or running
 WORKERS_PER_RUN = env_int("XI_WORKERS_PER_RUN", 8, minimum=1)
 

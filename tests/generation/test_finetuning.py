@@ -373,9 +373,9 @@ class Killed(BaseException):
     """The worker is gone, at once."""
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint_to_the_result_it_would_have_had(release, tiny, monkeypatch):
+def test_a_killed_run_goes_on_from_its_checkpoint_to_the_result_it_would_have_had(release, tiny, settings, monkeypatch):
     monkeypatch.setattr(finetuning, "TELL_SECONDS", 0)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    settings.CHECKPOINT_SECONDS = 0
     whole = open_run(release, tiny)
     undisturbed = finetuning.train(whole)
     expected = losses(whole)
@@ -466,6 +466,16 @@ def test_the_job_trains_the_row_and_survives_that_it_is_gone(release, tiny):
     run.refresh_from_db()
     assert run.state == JobState.DONE
     assert run.model_version.task == Task.DRAFT
+
+
+def test_two_recipes_that_come_to_the_same_weights_have_a_result_each(release, tiny):
+    one, other = open_run(release, tiny, epochs=1), open_run(release, tiny, epochs=1, beta=0.2)  # no preferences here
+
+    versions = [finetuning.train(run) for run in (one, other)]
+
+    assert versions[0].revision == versions[1].revision
+    assert [version.fine_tune_run for version in versions] == [one, other]
+    assert versions[0].location != versions[1].location
 
 
 def test_lora_gives_a_whole_model_as_well(release, tiny):
