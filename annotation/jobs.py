@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from annotation import desk, exports, freezing, judging_duels, labels, queues, similar
+from annotation import desk, exports, freezing, judging_duels, labels, overview, queues, similar
 from annotation.models import DeskFigures, JudgeRun
 from generation import curation, queueing
 from generation.jobs import freezing_ratings
@@ -13,6 +13,7 @@ from xinstruct_site.people.models import Language, User
 logger = logging.getLogger(__name__)
 
 QUEUE = "cpu"
+COUNT_QUEUE = "default"
 
 
 def build_release(release_id: int) -> None:
@@ -111,6 +112,11 @@ def build_ratings(user_id: int, name: str, language_ids: list[int], gold: int) -
     except freezing.ReleaseError as exc:
         logger.warning("ratings %s: %s", name, exc)
         queueing.refuse(freezing_ratings(user), str(exc))
+
+
+def count_language(language_id: int) -> None:
+    """Take a language's numbers on the home page anew."""
+    overview.keep(overview.count(list(Language.objects.filter(pk=language_id))))
 
 
 def remember_accepted(language_id: int) -> None:

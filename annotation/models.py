@@ -636,6 +636,17 @@ class Tally(models.Model):
         return f"{self.number} on {self.day}"
 
 
+class Overview(models.Model):
+    """How many of a language's texts have reached each stage, as it was last counted. For large languages only."""
+
+    language = models.OneToOneField(Language, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    counts = models.JSONField(default=dict)
+    counted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"overview of {self.language_id}"
+
+
 # Duels
 
 

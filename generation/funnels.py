@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, Func, Min, OuterRef, QuerySet
+from django.db.models import Exists, Min, OuterRef, QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
@@ -142,41 +142,49 @@ class Rows:
 def rows_of(run: Run, at: str, *, reason: str = "", after: int | None = None) -> Rows:
     """One page of what stands behind a number of the funnel, newest first."""
     if at == "waiting":
-        texts = drafting.texts_of(run).missing_in(run).select_related("language").defer("body", "original")
-        return _page(texts.annotate(beginning=Left("body", BEGINNING_CHARS)), after)
+        texts = drafting.texts_of(run)
+        within = _window(texts, after)
+        missing = within.missing_in(run).select_related("language").defer("body", "original")
+        return _sifted(_page(missing.annotate(beginning=Left("body", BEGINNING_CHARS)), after), texts, within)
     candidates = Candidate.objects.filter(run=run)
-    if at in {"selected", "passed_over"}:
-        if at == "selected":
-            chosen = Selection.objects.filter(round__language=run.language_id)
-            ids: Any = chosen.annotate(one=Func("candidate_ids", function="unnest")).values("one")
-        else:
-            ids = PassedOver.objects.filter(round__language=run.language_id).values("candidate")
-        return _page(newest(candidates.filter(pk__in=ids)), after)
     if at == "rejected":
         candidates = candidates.filter(state=CandidateState.REJECTED)
-    elif at in {"kept", "scored", "unscored"}:
+    elif at != "drafted":
         candidates = candidates.kept()
     within = _window(candidates, after)
-    found = within
+    page = _page(newest(_found(within, at, reason)), after)
+    return page if at in {"drafted", "kept"} or (at == "rejected" and not reason) else _sifted(page, candidates, within)
+
+
+def _found(within: QuerySet[Candidate], at: str, reason: str) -> QuerySet[Candidate]:
     if at == "rejected" and reason:
-        found = within.filter(reasons__contains=[reason])
-    elif at in {"scored", "unscored"}:
+        return within.filter(reasons__contains=[reason])
+    if at in {"scored", "unscored"}:
         is_scored = Exists(Score.objects.scored().filter(candidate=OuterRef("pk")))
-        found = within.filter(is_scored if at == "scored" else ~is_scored)
-    page = _page(newest(found), after)
-    if page.goes_on_after is not None or found is within:
+        return within.filter(is_scored if at == "scored" else ~is_scored)
+    if at == "selected":
+        of_text = Selection.objects.filter(text=OuterRef("text"))
+        return within.filter(Exists(of_text.filter(candidate_ids__contains=[OuterRef("pk")])))
+    if at == "passed_over":
+        return within.filter(Exists(PassedOver.objects.filter(candidate=OuterRef("pk"))))
+    return within
+
+
+def _sifted(page: Rows, rows: QuerySet[Any], within: QuerySet[Any]) -> Rows:
+    """The page, and where it is short because the window ended, where the next one begins."""
+    if page.goes_on_after is not None:
         return page
     lowest = within.aggregate(lowest=Min("pk"))["lowest"]
-    if lowest is not None and candidates.filter(pk__lt=lowest).exists():
+    if lowest is not None and rows.filter(pk__lt=lowest).exists():
         return Rows(page.rows, lowest, window_exhausted=True)
     return page
 
 
-def _window(candidates: QuerySet[Candidate], after: int | None) -> QuerySet[Candidate]:
-    rows = candidates.filter(pk__lt=after) if after else candidates
+def _window(all_rows: Any, after: int | None) -> Any:
+    rows = all_rows.filter(pk__lt=after) if after else all_rows
     lowest = rows.order_by("-pk").values_list("pk", flat=True)[SEARCH_WINDOW : SEARCH_WINDOW + 1]
     border = next(iter(lowest), None)
-    return candidates.filter(pk__gt=border) if border is not None else candidates
+    return all_rows.filter(pk__gt=border) if border is not None else all_rows
 
 
 def _page(rows: QuerySet[Any], after: int | None) -> Rows:

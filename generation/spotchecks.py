@@ -104,14 +104,16 @@ def samples(language: Language, gate: str, reason: str, person: User, chance: ra
 
 
 def _replies(language: Language, reason: str, chance: random.Random) -> Iterator[Sample]:
-    runs = list(Run.objects.filter(language=language).values_list("pk", flat=True))
-    rejected = Candidate.objects.filter(run__in=runs, state=CandidateState.REJECTED)
-    first = rejected.order_by("pk").values_list("pk", flat=True).first()
-    last = rejected.order_by("-pk").values_list("pk", flat=True).first()
-    if first is None or last is None:
-        return
-    for start in [first, *(chance.randint(first, last) for _ in range(PLACES - 1))]:
-        some = rejected.filter(pk__gte=start).order_by("pk").values("pk")[:ROWS_PER_PLACE]
+    sizes = dict(Run.objects.filter(language=language, texts_done__gt=0).values_list("pk", "texts_done"))
+    # One run at a time, for its rows stand in the order of an index; large ones more often.
+    for run in chance.choices(list(sizes), list(sizes.values()), k=PLACES) if sizes else ():
+        rejected = Candidate.objects.filter(run=run, state=CandidateState.REJECTED).order_by("pk")
+        first, last = (rows.values_list("pk", flat=True).first() for rows in (rejected, rejected.reverse()))
+        if first is None or last is None:
+            continue
+        # From the first on, too: of few rows, a place by chance is often behind the last.
+        start = chance.choice([first, chance.randint(first, last)])
+        some = rejected.filter(pk__gte=start).values("pk")[:ROWS_PER_PLACE]
         for candidate in newest(Candidate.objects.filter(pk__in=some, reasons__contains=[reason]))[:SAMPLES]:
             yield Sample(f"candidate:{candidate.pk}", candidate=candidate)
 

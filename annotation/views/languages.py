@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from annotation import jobs, queues
-from annotation.overview import pipelines
+from annotation.overview import has_ready
 from annotation.views import desk, guidelines
 from annotation.views.access import language_for, person
 from generation import queueing
@@ -49,7 +49,7 @@ def language(request: HttpRequest, code: str) -> HttpResponse:
 
 def select(request: HttpRequest, shown: Language, form: SelectForm) -> None:
     """Have the worker make a round, if there is a worker and something to make it of."""
-    if not pipelines([shown])[0].ready:
+    if not has_ready(shown):
         messages.error(request, _("No scored draft waits. Draft instructions and score them first (page Runs)."))
         return
     try:

@@ -3,10 +3,11 @@
 import django_rq
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from rq import Worker
 
-from annotation import jobs, labels, queues, reviewing
-from annotation.models import Item, ItemKind
+from annotation import jobs, labels, overview, queues, reviewing
+from annotation.models import Item, ItemKind, Overview
 from generation import queueing, rubric
 from generation.models import ARRIVALS, Measurement, Release, Round, Score, Task
 from tests import endpoint
@@ -248,3 +249,24 @@ def test_a_worker_that_takes_a_selection_up_again_makes_no_second_round(run, fin
         jobs.select_and_open(finnish.pk, 2, 0, None, {"quotas": ["source:wiki=1"], "evaluator": None})
 
     assert Round.objects.filter(number__gt=ARRIVALS).count() == 1
+
+
+def test_a_large_languages_numbers_are_those_counted_last_and_a_worker_takes_them_anew(
+    desk, run, finnish, monkeypatch, django_capture_on_commit_callbacks
+):
+    monkeypatch.setattr(overview, "COUNTED_AT_ONCE", 2)
+    finnish.imports.update(counts={"stored": 3})
+    assert overview.pipelines([finnish])[0].texts == 4  # nobody has counted yet
+    make_text(finnish)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert overview.pipelines([finnish])[0].texts == 4
+    assert "count-language" not in str(django_rq.get_queue("default").job_ids)
+
+    Overview.objects.update(counted_at=timezone.now() - 2 * overview.STALE)
+    Worker([django_rq.get_queue("default")], connection=django_rq.get_connection(), name="counts").register_birth()
+    with django_capture_on_commit_callbacks(execute=True):
+        overview.pipelines([finnish])
+    [job] = django_rq.get_queue("default").jobs
+    job.func(*job.args)
+    assert overview.pipelines([finnish])[0].texts == 5
+    assert not overview.has_ready(finnish)
