@@ -162,10 +162,10 @@ DECIDED = """
         INSERT INTO annotation_review (
             id, item_id, slot_id, reviewer_id, review_pass, decision, instruction, input, spans, rating_alignment,
             rating_instruction, rating_text, overall, flags, reason, shown_at, submitted_at, active_seconds,
-            interface_language, guidelines_version, agreement_id, scores_visible)
+            interface_language, guidelines_version, agreement_id, scores_visible, counts_alone)
         SELECT gen_random_uuid(), item_id, id, holder_id, 1, 'accept', 'Describe a market day.', '', '[]', 4, 4, 4, 4,
                '{}', '', now(), now() - random() * interval '60 days', 60, 'en', 1,
-               (SELECT min(id) FROM people_contributoragreement), false
+               (SELECT min(id) FROM people_contributoragreement), false, false
           FROM slots RETURNING item_id)
     INSERT INTO annotation_pair (
         public_id, item_id, is_current, state, instruction, input, spans, origin, variety, policy_version, decided_by,
@@ -186,9 +186,9 @@ ONE_SHORT = """
     INSERT INTO annotation_review (
         id, item_id, slot_id, reviewer_id, review_pass, decision, instruction, input, spans, rating_alignment,
         rating_instruction, rating_text, overall, flags, reason, shown_at, submitted_at, active_seconds,
-        interface_language, guidelines_version, agreement_id, scores_visible)
+        interface_language, guidelines_version, agreement_id, scores_visible, counts_alone)
     SELECT gen_random_uuid(), item_id, id, holder_id, 1, 'accept', 'Describe a market day.', '', '[]', 4, 4, 4, 4,
            '{}', '', now(), now() - random() * interval '60 days', 60, 'en', 1,
-           (SELECT min(id) FROM people_contributoragreement), false
+           (SELECT min(id) FROM people_contributoragreement), false, false
       FROM slots
 """

@@ -69,16 +69,17 @@ PAIRS = """
           FROM drafts RETURNING id, text_id),
     slots AS (
         INSERT INTO annotation_slot (
-            item_id, language_id, number, state, holder_id, claimed_at, priority, "order", reviewed_by)
-        SELECT items.id, %(language)s, n, 'done', (%(people)s::bigint[])[n], now(), 100, 0, '{}'
+            item_id, language_id, number, state, holder_id, claimed_at, priority, "order", reviewed_by, for_linguists)
+        SELECT items.id, %(language)s, n, 'done', (%(people)s::bigint[])[n], now(), 100, 0, '{}', false
           FROM items, generate_series(1, 2) AS n RETURNING id, item_id, holder_id),
     reviews AS (
         INSERT INTO annotation_review (
             id, item_id, slot_id, reviewer_id, review_pass, decision, candidate_id, instruction, input, spans,
             rating_alignment, rating_instruction, rating_text, overall, flags, reason, shown_at, submitted_at,
-            active_seconds, interface_language, guidelines_version, agreement_id, scores_visible)
+            active_seconds, interface_language, guidelines_version, agreement_id, scores_visible, counts_alone)
         SELECT gen_random_uuid(), slots.item_id, slots.id, holder_id, 1, 'accept', drafts.id, instruction, '', '[]',
-               4, 4, 5, 4, '{}', '', now(), now(), 60, 'en', 1, (SELECT min(id) FROM people_contributoragreement), false
+               4, 4, 5, 4, '{}', '', now(), now(), 60, 'en', 1, (SELECT min(id) FROM people_contributoragreement),
+               false, false
           FROM slots JOIN items ON items.id = slots.item_id JOIN drafts USING (text_id) RETURNING id, item_id)
     INSERT INTO annotation_pair (
         public_id, item_id, is_current, state, instruction, input, spans, origin, variety, candidate_id, policy_version,
