@@ -6,7 +6,7 @@ of it changed, or where it may be used; a rating more is no edit.
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.db import connection
 from django.utils.text import Truncator
@@ -20,7 +20,7 @@ ADDED, EDITED, WITHDRAWN = "added", "edited", "withdrawn"
 KINDS = (ADDED, EDITED, WITHDRAWN)
 READ = ("instruction", "input", "response", "licence", "rejected")  # fields of a row whose change is an edit
 FIRST = "1.0.0"
-BEGINNING = 280  # characters of a response that did not change
+BEGINNING = 280  # characters of a response that is the same, new or gone as a whole
 VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 
 # Of both releases only the rows after an item, in its order, which their index gives.
@@ -100,8 +100,9 @@ def _shown(change: Change, language: Language | None, before: ReleaseRow | None,
     row = after or before
     assert row  # noqa: S101 - a change has one side at least
     instruction, given = (word_diff(was.get(name, ""), now.get(name, "")) for name in ("instruction", "input"))
-    if was.get("response") == now.get("response"):
-        response = [Piece("same", Truncator(now.get("response", "")).chars(BEGINNING))]
+    if not (before and after) or was.get("response") == now.get("response"):
+        kind: Literal["same", "gone", "new"] = "same" if before and after else "new" if after else "gone"
+        response = [Piece(kind, Truncator(row.row.get("response", "")).chars(BEGINNING))]
     else:
         response = shortened(word_diff(was.get("response", ""), now.get("response", "")))
     moved = (before.split, after.split) if before and after and before.split != after.split else None

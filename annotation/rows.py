@@ -26,7 +26,7 @@ BATCH = 500
 ROW_FORMAT = 3  # grows when a row's fields change
 OF_REVIEW = (
     "item", "slot", "review_pass", "decision", "instruction", "input", "spans", "response_edit", "rating_alignment",
-    "rating_instruction", "rating_text", "overall", "flags", "guidelines_version", "scores_visible",
+    "rating_instruction", "rating_text", "overall", "flags", "guidelines_version", "scores_visible", "counts_alone",
     "agreement__licence_id", "agreement__version", "candidate__instruction", "candidate__input",
 )  # fmt: skip
 RATINGS = ("alignment", "instruction", "text", "overall")
@@ -209,6 +209,7 @@ def _of_review(review: Review, clean: dict[str, str]) -> Row:
     return {
         "decision": review.decision,
         "counted": review.slot_id is not None,
+        "counted_alone": review.counts_alone,
         "pass": review.review_pass,
         "instruction": clean[review.instruction],
         "input": clean[review.input],
