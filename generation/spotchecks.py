@@ -105,6 +105,7 @@ def samples(language: Language, gate: str, reason: str, person: User, chance: ra
 
 def _replies(language: Language, reason: str, chance: random.Random) -> Iterator[Sample]:
     sizes = dict(Run.objects.filter(language=language, texts_done__gt=0).values_list("pk", "texts_done"))
+    found: set[int] = set()
     # One run at a time, for its rows stand in the order of an index; large ones more often.
     for run in chance.choices(list(sizes), list(sizes.values()), k=PLACES) if sizes else ():
         rejected = Candidate.objects.filter(run=run, state=CandidateState.REJECTED).order_by("pk")
@@ -113,9 +114,10 @@ def _replies(language: Language, reason: str, chance: random.Random) -> Iterator
             continue
         # From the first on, too: of few rows, a place by chance is often behind the last.
         start = chance.choice([first, chance.randint(first, last)])
-        some = rejected.filter(pk__gte=start).values("pk")[:ROWS_PER_PLACE]
-        for candidate in newest(Candidate.objects.filter(pk__in=some, reasons__contains=[reason]))[:SAMPLES]:
-            yield Sample(f"candidate:{candidate.pk}", candidate=candidate)
+        some = rejected.filter(pk__gte=start).values_list("pk", "reasons")[:ROWS_PER_PLACE]
+        found.update([pk for pk, reasons in some if reason in reasons][:SAMPLES])
+    for candidate in newest(Candidate.objects.filter(pk__in=found)):
+        yield Sample(f"candidate:{candidate.pk}", candidate=candidate)
 
 
 def _passed_over(language: Language, reason: str, chance: random.Random) -> Iterator[Sample]:

@@ -73,14 +73,13 @@ def test_rows_go_on_where_a_page_or_a_window_ends(desk, run, monkeypatch):
     assert (len(first.rows), len(second.rows), second.goes_on_after) == (2, 1, None)
 
     monkeypatch.setattr(funnels, "SEARCH_WINDOW", 2)
-    found, after, pages = 0, None, 0
-    while True:
-        page = funnels.rows_of(run, "scored", after=after)
-        found, pages = found + len(page.rows), pages + 1
-        if page.goes_on_after is None:
-            break
-        after = page.goes_on_after
-    assert (found, pages) == (3, 2)
+    for at, number in (("scored", 3), ("selected", 2), ("passed_over", 1), ("waiting", 1)):
+        found, after, pages = 0, None, 0
+        while pages == 0 or after is not None:
+            page = funnels.rows_of(run, at, after=after)
+            found, pages, after = found + len(page.rows), pages + 1, page.goes_on_after
+        assert found == number, at
+        assert pages == (3 if at == "waiting" else 2), at
 
 
 def test_a_large_run_shows_kept_counts_and_asks_a_worker_for_new_ones(
