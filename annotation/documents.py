@@ -125,6 +125,7 @@ def _said(facts: Facts) -> dict[str, Any]:
         ),
         "own_words": f"{survey.rows - models.total():,}",
         "edited": _share(survey.by("is_edited")[True], survey.rows),
+        "audited": _share(survey.by("is_audited")[True], survey.rows),
         "masked": _share(survey.by("is_masked")[True], survey.rows),
         "given": _share(survey.by("has_input")[True], survey.rows),
         "origins": ", ".join(f"{origin}: {rows:,}" for origin, rows in _most(survey.by("origin")) if origin),
@@ -434,8 +435,8 @@ PREPARED = (
 PROCESS = (
     "A model drafts English instructions for a text; native speakers of the text's language choose, edit or write one "
     "and rate alignment, instruction and text from 1 to 5. A pair is accepted when as many people as the language's "
-    "policy asks for accept the same words and their overall ratings differ by less than 2. By default they do not see "
-    "what a machine thought of it. Disputed pairs are in no release."
+    "policy asks for accept the same words and their overall ratings differ by less than 2; a policy may let the accept "
+    "of experienced people count alone. What people dispute is decided by a linguist, or stays out."
 )
 MASKED = (
     "E-mail and IP addresses, telephone numbers, and numbers of identity papers, cards and accounts are masked where "

@@ -26,6 +26,7 @@ class Traits(NamedTuple):
     has_input: bool
     is_edited: bool
     is_masked: bool
+    is_audited: bool  # a linguist has looked at it
     model: tuple[str, str, str] | None  # name, revision, licence
     variety: str
     crawled: str  # year
@@ -58,6 +59,7 @@ class Survey:
                 bool(row["input"]),
                 bool(row.get("edited")),
                 bool(row.get("masked")),
+                bool(lineage.get("audit")),
                 (model["name"], model["revision"], model["licence"]) if model else None,
                 text.get("variety") or "",
                 (text.get("crawled") or "")[:4],

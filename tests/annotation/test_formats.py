@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,3 +199,28 @@ def test_the_same_release_gives_the_same_bytes(format, release, tmp_path):
 
     assert [path.read_bytes() for path in one.files] == [path.read_bytes() for path in other.files]
     assert one.manifest.read_bytes() == other.manifest.read_bytes()
+
+
+def test_what_a_killed_export_left_half_written_is_cleared_away(release, tmp_path):
+    (tmp_path / f".spring.alpaca.jsonl.x1{exports.PART}").write_bytes(b"half")
+    (tmp_path / ".somebody.elses.part").write_bytes(b"theirs")
+
+    exports.export_release(release, "alpaca", tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [".somebody.elses.part"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_exports_into_one_folder_at_once_are_both_in_its_manifest(release, tmp_path):
+    def export(format: str) -> None:
+        try:
+            exports.export_release(release, format, tmp_path)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(export, ("alpaca", "messages", "rows", "aya")))
+
+    named = json.loads((tmp_path / "manifest.json").read_bytes())["files"]
+    assert {said["format"] for said in named.values()} == {"alpaca", "messages", "rows", "aya"}
+    assert set(named) < {path.name for path in tmp_path.iterdir()}
