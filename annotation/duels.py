@@ -148,13 +148,14 @@ def _current(user: User, language: Language) -> Vote | None:
 def _claim(user: User, language: Language) -> Vote | None:
     """A seat at the first bout there is. Rows that others hold locked are passed over first, and then waited for."""
     for skip_locked in (True, False):
-        while True:
-            bouts = open_to(user, language).select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
-            bout = bouts.select_related("duel").order_by("duel_id", "order", "pk").first()
-            if bout is None:
-                break
-            if vote := _seat(user, bout):
-                return vote
+        # Duel by duel, so that the index of its bouts gives them in order and the first that is free ends the search.
+        for duel in Duel.objects.filter(language=language, state=DuelState.OPEN).order_by("pk"):
+            bouts = open_to(user, language).filter(duel=duel).order_by("order", "pk")
+            locking = bouts.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+            while bout := locking.first():
+                bout.duel = duel
+                if vote := _seat(user, bout):
+                    return vote
     return None
 
 

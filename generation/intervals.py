@@ -53,6 +53,12 @@ def mean(points: Iterable[tuple[Hashable, float]], seed: int = 0) -> Rate | None
     value, clusters = float(total.sum() / n.sum()), len(n)
     if clusters < FEWEST:
         return Rate(value, None, None, int(n.sum()), clusters)
-    drawn = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=DRAWS)
-    low, high = np.quantile((drawn @ total) / (drawn @ n), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    means = np.array([total[drawn].sum() / n[drawn].sum() for drawn in _draws(clusters, seed)])
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Rate(value, float(low), float(high), int(n.sum()), clusters)
+
+
+def _draws(clusters: int, seed: int) -> Iterable[np.ndarray]:
+    """For each draw of the bootstrap, which clusters are in it."""
+    chance = np.random.default_rng(seed)
+    return (chance.integers(0, clusters, size=clusters) for _ in range(DRAWS))

@@ -150,6 +150,25 @@ def test_the_card_fits_a_phone_from_right_to_left_by_night_and_axe_finds_nothing
         assert not Axe().run(page).response["violations"]
 
 
+def test_axe_finds_nothing_on_the_pages_of_evaluations_on_a_phone(
+    browser: Browser, system: System, sessions: dict[str, str]
+) -> None:
+    [(question_set, duel, model)] = system.psql(
+        "SELECT s.public_id, d.public_id, m.public_id FROM annotation_duel d "
+        "JOIN generation_questionset s ON s.id = d.question_set_id JOIN generation_modelversion m ON m.id = d.base_id "
+        "JOIN people_language l ON l.id = d.language_id WHERE l.code = 'fi'"
+    )
+    with desk(browser, system, sessions["boss@example.org"], **PHONE) as page:
+        for address in (
+            "/duels/", f"/duels/fi/report/{duel}/", "/evaluations/", f"/evaluations/{question_set}/", f"/models/{model}/"
+        ):  # fmt: skip
+            page.goto(address)
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, f"{address} is {wide} px too wide for a phone"
+            found = Axe().run(page).response["violations"]
+            assert not found, (address, [(rule["id"], rule["nodes"][0]["html"]) for rule in found])
+
+
 def test_without_javascript_a_vote_is_sent_and_the_next_pair_comes(
     browser: Browser, system: System, sessions: dict[str, str]
 ) -> None:
