@@ -159,9 +159,8 @@ def test_axe_finds_nothing_on_the_pages_of_evaluations_on_a_phone(
         "JOIN people_language l ON l.id = d.language_id WHERE l.code = 'fi'"
     )
     with desk(browser, system, sessions["boss@example.org"], **PHONE) as page:
-        for address in (
-            "/duels/", f"/duels/fi/report/{duel}/", "/evaluations/", f"/evaluations/{question_set}/", f"/models/{model}/"
-        ):  # fmt: skip
+        at = ("duels/", f"duels/fi/report/{duel}/", "evaluations/", f"evaluations/{question_set}/", f"models/{model}/")
+        for address in (f"/{each}" for each in at):
             page.goto(address)
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{address} is {wide} px too wide for a phone"
