@@ -103,7 +103,9 @@ def _said(facts: Facts) -> dict[str, Any]:
         "kind": kind,
         "what": WHAT[kind],
         "rows": f"{survey.rows:,}",
-        "publisher": settings.PUBLISHER or "not named",
+        "publisher": settings.PUBLISHER or "a publisher who is not named",
+        "published_at": settings.PUBLISHED_AT or "not said",
+        "tells_drafts": kind != RATINGS,  # where the instruction comes from
         "contact": settings.PUBLISHER_CONTACT,
         "languages": _languages(survey),
         "splits": _splits(survey),
@@ -146,6 +148,7 @@ def _said(facts: Facts) -> dict[str, Any]:
         "limits": LIMITS,
         "biases": BIASES,
         "maintained": MAINTAINED,
+        "agreed": AGREED_ON_ALL if kind == RATINGS else AGREED,
     }
 
 
@@ -262,14 +265,15 @@ def _card_data(facts: Facts) -> str:
     codes = sorted(survey.names)
     by_format = _loadable(facts.by_format())
     hub_licence = ON_THE_HUB.get(release.licence, "other" if release.licence else "unknown")
+    drafted = ["machine-generated"] if _models(survey) or release.holds_ratings else []
     named: dict[str, Any] = {}
     if hub_licence == "other":
         named = {"license_name": release.licence, "license_link": facts.licence_url}
     data = DatasetCardData(
         language=sorted({code.split("-")[0].lower() for code in codes} | {"en"}),
         license=hub_licence,
-        annotations_creators=["crowdsourced", *(["machine-generated"] if _models(survey) else [])],
-        language_creators=["found", "crowdsourced", *(["machine-generated"] if _models(survey) else [])],
+        annotations_creators=["crowdsourced", *drafted],
+        language_creators=["found", "crowdsourced", *drafted],
         multilinguality=["multilingual"],
         size_categories=[SIZES[min(max(len(str(survey.rows)) - 3, 0), len(SIZES) - 1)]],
         source_datasets=sorted({f"extended|other-{source}" for source in survey.by("source") if source}),
@@ -435,7 +439,7 @@ PREPARED = (
 PROCESS = (
     "A model drafts English instructions for a text; native speakers of the text's language choose, edit or write one "
     "and rate alignment, instruction and text from 1 to 5. A pair is accepted when as many people as the language's "
-    "policy asks for accept the same words and their overall ratings differ by less than 2; a policy may let the accept "
+    "policy asks for accept the same words and their overall ratings differ by less than 2; a policy may let an accept "
     "of experienced people count alone. What people dispute is decided by a linguist, or stays out."
 )
 MASKED = (
@@ -443,12 +447,16 @@ MASKED = (
     "they were recognised; names are not."
 )
 NOT_HERE = (
-    "Not part of these files. Reviewers are native speakers by their own account; who they are, and anything about "
+    "Not part of these files. Reviewers were invited by those who lead the language; who they are, and anything about "
     "them, is kept apart from the data."
 )
+AGREED = (
+    "Figures of agreement are of the people who decided for a row, and a row is accepted only where they are close: on "
+    "all texts the share of equal levels is lower, and α, which asks how far people tell rows apart, may be higher."
+)
+AGREED_ON_ALL = "Figures of agreement are of everybody who rated an item, whether it was accepted or not."
 LIMITS = [
     "Responses are texts of the web and were not written as answers; facts in them were not verified.",
-    "Figures of agreement are of the people who decided for a row, so they lie above the agreement on all texts.",
     "Recognising personal data misses some of it.",
 ]
 BIASES = [
