@@ -93,6 +93,8 @@ messages: $(VENV)/.installed  ## Collect the strings of the annotators' pages, a
 		--ignore generation --ignore templates/generation --ignore "templates/annotation/release*" \
 		--ignore "templates/annotation/lesson*" --ignore annotation/exports.py --ignore annotation/views/releases.py --ignore annotation/views/ratings.py \
 		--ignore annotation/evaluation_forms.py --ignore annotation/views/evaluations.py --ignore annotation/views/duel_reports.py \
+		--ignore annotation/changes.py --ignore annotation/filtering.py --ignore annotation/freezing.py --ignore annotation/release_forms.py \
+		--ignore annotation/taking_down.py --ignore templates/annotation/take_down.html --ignore templates/annotation/change_kind.html \
 		--ignore annotation/management --ignore xinstruct_site/management
 	XI_DEBUG=1 $(PY) manage.py compilemessages $(LOCALES:%=--locale %)
 
