@@ -6,9 +6,11 @@ asked; what an earlier release of the line has placed stays where it was, or a m
 """
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -64,23 +66,25 @@ class Splitter:
 
     def splits(self, texts: Sequence[Text]) -> list[Place]:
         """The places of a batch of texts, in their order."""
-        alone = [text.sha256 for text in texts if text.pk not in self.groups]
-        kept = self.kept | self._placed(alone)
-        named = [self.groups.get(text.pk, text.sha256) for text in texts]
-        return [Place(kept.get(group) or place(group, self.shares, self.seed), group) for group in named]
+        named = [self.groups.name(text.pk) for text in texts]
+        alone = self._placed([text.sha256 for text, name in zip(texts, named, strict=True) if not name])
+        places = []
+        for text, name in zip(texts, named, strict=True):
+            kept = self.kept.get(name) if name else alone.get(text.sha256)
+            group = name or text.sha256
+            places.append(Place(kept or place(group, self.shares, self.seed), group))
+        return places
 
     def _kept_groups(self) -> dict[str, Split]:
         """Places of groups that the previous release has texts of. Two that have grown together go where a model may
         have learnt from either."""
-        if not self.previous or not self.groups:
-            return {}
         kept: dict[str, Split] = {}
-        members = list(self.groups)
-        for start in range(0, len(members), LOOKED_UP):
-            hashes = Text.objects.filter(pk__in=members[start : start + LOOKED_UP]).values_list("pk", "sha256")
-            groups = {sha256: self.groups[pk] for pk, sha256 in hashes}
-            for sha256, split in self._placed(list(groups)).items():
-                group = groups[sha256]
+        if not self.previous:
+            return kept
+        for start in range(0, len(self.groups.ids), LOOKED_UP):
+            names = {sha256: self.groups.name(pk) for pk, sha256 in self.groups.hashes(start)}
+            for sha256, split in self._placed(list(names)).items():
+                group = names[sha256]
                 kept[group] = min(kept.get(group, split), split, key=list(Split).index)
         return kept
 
@@ -102,26 +106,45 @@ def place(group: str, shares: Sequence[int], seed: int) -> Split:
     return Split.TRAIN
 
 
-def groups(pairs: QuerySet[Pair]) -> dict[int, str]:
-    """For each text of the pairs that shares something with another, by its key: the name of its group."""
+class Groups:
+    """The texts that share something with another, and the name of each one's group. As arrays: there may be many."""
+
+    def __init__(self, first: Sequence[int], second: Sequence[int]) -> None:
+        from scipy.sparse import coo_array  # type: ignore[import-untyped]
+        from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+
+        self.ids, places = np.unique(np.concatenate([first, second]).astype(np.int64), return_inverse=True)
+        edges = (np.ones(len(first), dtype=bool), (places[: len(first)], places[len(first) :]))
+        graph = coo_array(edges, shape=(len(self.ids), len(self.ids)))
+        number, self.labels = connected_components(graph, directed=False)
+        self.names = np.full(number, "~", dtype="S64")
+        for start in range(0, len(self.ids), LOOKED_UP):
+            for pk, sha256 in self.hashes(start):
+                place = self._place(pk)
+                self.names[place] = min(self.names[place], sha256.encode())
+
+    def hashes(self, start: int) -> list[tuple[int, str]]:
+        """Keys and body hashes of so many of the texts, from the start-th on."""
+        keys = self.ids[start : start + LOOKED_UP].tolist()
+        return list(Text.objects.filter(pk__in=keys).values_list("pk", "sha256"))
+
+    def name(self, text: int) -> str:
+        """The least body hash among the text's group; empty where the text is alone."""
+        place = self._place(text)
+        return self.names[place].decode() if place is not None else ""
+
+    def _place(self, text: int) -> int | None:
+        at = int(np.searchsorted(self.ids, text))
+        return int(self.labels[at]) if at < len(self.ids) and self.ids[at] == text else None
+
+
+def groups(pairs: QuerySet[Pair]) -> Groups:
+    """The groups among the texts of the pairs."""
     wanted, values = pairs.order_by().values("item__text_id").query.sql_with_params()
-    parents: dict[int, int] = {}
-
-    def root(text: int) -> int:
-        while (parent := parents.setdefault(text, text)) != text:
-            parents[text] = parents[parent]
-            text = parents[text]
-        return text
-
+    first, second = array("q"), array("q")
     with connection.chunked_cursor() as cursor:
         cursor.execute(SHARED.format(pairs=wanted, plain_url=PLAIN_URL), values)
         for (texts,) in cursor:
-            for text in texts[1:]:
-                parents[root(text)] = root(texts[0])
-    names: dict[int, str] = {}
-    members = list(parents)
-    for start in range(0, len(members), LOOKED_UP):
-        of_batch = Text.objects.filter(pk__in=members[start : start + LOOKED_UP]).values_list("pk", "sha256")
-        for pk, sha256 in of_batch:
-            names[root(pk)] = min(names.get(root(pk), sha256), sha256)
-    return {text: names[root(text)] for text in members}
+            first.extend([texts[0]] * (len(texts) - 1))
+            second.extend(texts[1:])
+    return Groups(first, second)
