@@ -11,14 +11,13 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from generation import comparing, curation, prompts, rubric
-from generation.forms import MODELS_OFFERED, ModelField
+from generation.forms import MODELS_OFFERED, FoldedForm, ModelField
 from generation.models import ModelVersion, Release, Task
 from generation.quotas import QuotaError, read_quotas
 from generation.scoring import MOST_SAMPLES
 from xinstruct_site.people.models import Language
 
 SOURCES_NAMED = 30
-SETS_OFFERED = 100
 
 
 class ScoreForm(forms.Form):
@@ -49,7 +48,7 @@ class ScoreForm(forms.Form):
         fields["model"].offer(models)
 
 
-class SelectForm(forms.Form):
+class SelectForm(FoldedForm):
     """How many more texts of a language to put before people, and which."""
 
     count = forms.IntegerField(
@@ -76,6 +75,8 @@ class SelectForm(forms.Form):
     )
     seed = forms.IntegerField(label=_("Seed of the clustering"), min_value=0, max_value=2**31 - 1, required=False)
 
+    usual = ("count",)
+
     def __init__(self, *args: Any, language: Language, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.language = language
@@ -83,16 +84,10 @@ class SelectForm(forms.Form):
         fields: Any = self.fields
         fields["evaluator"].offer(known.exclude(prompt_version="")[:MODELS_OFFERED])
         sources = language.imports.order_by("source").values_list("source", flat=True).distinct()[:SOURCES_NAMED]
-        self.fields["quotas"].help_text = _(
+        fields["quotas"].help_text = _(
             "source:NAME=NUMBER, style:NAME=30%% or domain:*=5%%, where * is the most that any other name gets. "
             "Styles: %(styles)s. Sources: %(sources)s."
         ) % {"styles": ", ".join(prompts.STYLES), "sources": ", ".join(sources) or "–"}
-
-    def rarer(self) -> list[forms.BoundField]:
-        return [self[name] for name in self.fields if name != "count"]
-
-    def has_rarer(self) -> bool:
-        return any(field.errors or field.data for field in self.rarer())
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

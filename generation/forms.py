@@ -120,7 +120,19 @@ class UploadForm(forms.Form):
         return file
 
 
-class RunForm(forms.Form):
+class FoldedForm(forms.Form):
+    """A form that most people fill in by its `usual` fields; `generation/rarer.html` folds the others away."""
+
+    usual: tuple[str, ...] = ()
+
+    def rarer(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name not in self.usual]
+
+    def has_rarer(self) -> bool:
+        return any(field.errors or field.data for field in self.rarer())
+
+
+class RunForm(FoldedForm):
     language = LanguageField(empty_label=None)
     model = ModelField(label=_("Model"))
     samples = forms.IntegerField(
@@ -178,13 +190,6 @@ class RunForm(forms.Form):
 
     def clean_seed(self) -> int:
         return self.cleaned_data["seed"] or 0
-
-    def rarer(self) -> list[forms.BoundField]:
-        """What most runs leave as it is."""
-        return [self[name] for name in self.fields if name not in self.usual]
-
-    def has_rarer(self) -> bool:
-        return any(field.errors or field.data for field in self.rarer())
 
 
 class TypedField(forms.CharField):

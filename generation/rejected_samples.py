@@ -30,7 +30,7 @@ class Sampling:
         place = _place(f"{self.batch.pk}:{file}:{line}:{no.reason}:{no.passage}")
         if no.reason in NEVER_KEPT or place > self._bound(no.reason):
             return
-        words = raw[: 4 * KEPT_CHARS].decode("utf-8", errors="backslashreplace").replace("\0", "\\x00")
+        words = raw[: 4 * KEPT_CHARS].decode("utf-8", errors="backslashreplace")
         self._drawn.append(
             RejectedSample(
                 language_id=self.batch.language_id, batch=self.batch, reason=str(no.reason), place=place,
@@ -65,5 +65,5 @@ def _place(where: str) -> int:
 
 
 def _storable(said: str) -> str:
-    """A detail may quote half a surrogate pair, which no column takes."""
+    """No column takes NUL or half a surrogate pair, and either may be why a row was turned away."""
     return said.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

@@ -159,6 +159,8 @@ MAINTAINERS_PAGES = {
     "samples of near-duplicates": "/gates/ur/near_duplicate/",
     "round": "/rounds/ur/ROUND/",
     "passed over": "/rounds/ur/ROUND/passed-over/",
+    "evaluators": "/evaluators/",
+    "selection": "/languages/ur/",
 }
 
 
@@ -172,6 +174,7 @@ def test_axe_finds_nothing_on_the_pages_of_runs_gates_and_rounds(
             answer = page.goto(address.replace("ROUND", str(number)))
             assert answer
             assert answer.ok, f"{name}: {answer.status}"
+            page.locator("details").evaluate_all("(all) => all.forEach((one) => one.open = true)")
             found[name] = by_day_and_night(page)
             page.emulate_media(color_scheme="light")
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
