@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from generation.forms import LanguageField, ModelField
 from generation.jsonl import GZIP_MAGIC, ZSTD_MAGIC
-from generation.models import ModelVersion
+from generation.models import ModelVersion, Release, Split
 from generation.questions import NAME
 from xinstruct_site.people.models import Language
 
@@ -35,14 +35,32 @@ class SmallFile(forms.Form):
         return file
 
 
-class QuestionsForm(SmallFile):
-    name = forms.RegexField(
+def name_field() -> forms.RegexField:
+    return forms.RegexField(
         NAME,
         label=_("Name of the set"),
         max_length=100,
         help_text=_("Letters, digits, “-” and “_”. A set that is there already gets what is new."),
         widget=forms.TextInput(attrs={"dir": "ltr", "autocomplete": "off"}),
     )
+
+
+class SplitForm(forms.Form):
+    """A release whose test split is to be asked."""
+
+    name = name_field()
+    release = forms.ModelChoiceField(
+        Release.objects.none(), label=_("Release"), to_field_name="public_id", empty_label=None
+    )
+
+    def __init__(self, *args: Any, languages: QuerySet[Language], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        ready = Release.objects.ready().within(languages)
+        self.fields["release"].queryset = ready.filter(rows__split=Split.TEST).distinct()  # type: ignore[attr-defined]
+
+
+class QuestionsForm(SmallFile):
+    name = name_field()
     language = LanguageField(empty_label=None)
     written_in = forms.ChoiceField(
         label=_("The questions are in"), choices=[("", _("the language of the answers")), ("en", _("English"))],

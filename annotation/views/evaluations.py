@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import acceptance, duel_figures, duels
-from annotation.evaluation_forms import AnswersForm, DuelForm, ModelForm, QuestionsForm
+from annotation.evaluation_forms import AnswersForm, DuelForm, ModelForm, QuestionsForm, SplitForm
 from annotation.models import Duel
 from generation import drafting, evaluation, jobs, jsonl, questions, queueing
 from generation.charts import IntervalChart, interval_chart
@@ -44,21 +44,30 @@ class Line:
 @require_http_methods(["GET", "HEAD", "POST"])
 @maintainers_only
 def evaluations(request: MaintainerRequest) -> HttpResponse:
-    """The question sets, and the form that imports one."""
+    """The question sets, and the forms that make one of a file or of a release's test split."""
     languages = maintained_languages(request.user)
-    form = QuestionsForm(request.POST or None, request.FILES or None, languages=languages)
-    status = 200
+    sent = request.POST if request.method == "POST" else None
+    of_release = "release" in request.POST
+    form = QuestionsForm(None if of_release else sent, request.FILES or None, languages=languages)
+    split = SplitForm(sent if of_release else None, languages=languages, auto_id="split_%s")
+    status, refusal = 200, ""
     if request.method == "POST":
-        status = 422
-        visible = QuestionSet.objects.within(languages)
-        if form.is_valid():
-            asked = form.cleaned_data
-            if QuestionSet.objects.filter(name=asked["name"]).exclude(pk__in=visible).exists():
-                form.add_error("name", _("There is a question set of this name already. Choose another."))
+        status, asked = 422, split if of_release else form
+        taken = QuestionSet.objects.exclude(pk__in=QuestionSet.objects.within(languages))
+        if asked.is_valid():
+            cleaned = asked.cleaned_data
+            if taken.filter(name=cleaned["name"]).exists():
+                asked.add_error("name", _("There is a question set of this name already. Choose another."))
+            elif not of_release:
+                return import_questions(request, cleaned, languages)
             else:
-                return import_questions(request, asked, languages)
+                try:
+                    made, _new = questions.from_release(cleaned["release"], cleaned["name"], request.user)
+                    return redirect("question_set", made.public_id)
+                except questions.QuestionError as exc:
+                    status, refusal = 409, str(exc)
     found = QuestionSet.objects.within(languages).annotate(number=Count("questions"))
-    context = {"form": form, "sets": found[:SHOWN], "languages": languages}
+    context = {"form": form, "split": split, "refusal": refusal, "sets": found[:SHOWN]}
     return TemplateResponse(request, "generation/evaluations.html", context, status=status)
 
 

@@ -18,8 +18,10 @@ from tests.factories import (
     make_items,
     make_model_version,
     make_questions,
+    make_release,
     make_user,
     rejecting,
+    released,
 )
 from xinstruct_site.people.models import Role
 
@@ -66,6 +68,18 @@ def test_what_cannot_be_imported_is_refused_with_its_reason(boss, finnish, monke
     assert response.status_code == 422
     assert word in response.content.decode()
     assert not QuestionSet.objects.exists()
+
+
+def test_test_split_of_a_release_becomes_a_set_through_the_page(boss, finnish):
+    release = make_release(released(), released(), splits=("train", "test"))
+    without = make_release(released(), name="without")
+    asked = {"name": "held-out", "release": release.public_id}
+
+    assert boss.post("/evaluations/", asked | {"release": without.public_id}).status_code == 422
+    assert boss.post("/evaluations/", asked).status_code == 302
+    assert Question.objects.get().question_set.release == release
+    make_questions(finnish, 1, name="of-a-file")
+    assert boss.post("/evaluations/", asked | {"name": "of-a-file"}).status_code == 409
 
 
 def test_answers_are_imported_counted_and_put_into_a_duel_from_one_page(boss, finnish):
