@@ -14,6 +14,7 @@ model-FLOPs utilisation (6 FLOPs for a weight and token, 4 with LoRA) and peak m
 import argparse
 import gc
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -180,7 +181,10 @@ def ours(
             "beta": 0.1 + number / 1000,  # which only preferences look at: another run, of the same training
         },
     )
-    return run, results.read_recipe(finetuning.train(run))
+    version = finetuning.train(run)
+    recipe = results.read_recipe(version)
+    shutil.rmtree(version.location)  # a large model's results would fill the disk
+    return run, recipe
 
 
 def bare(run: "FineTuneRun", output: Path) -> tuple[list[float], float]:

@@ -145,11 +145,13 @@ def open_runs(
 
 
 def drafts_until(release: Release) -> int:
-    """The newest draft that may be drawn. Where an ablation on the release was begun its runs say it: later drafts
-    would make it another one."""
+    """The newest draft that may be drawn. An ablation that was begun on the release goes on with its own, since later
+    drafts would make it another one; where it failed, as for want of drafts, it is begun anew."""
     begun = FineTuneRun.objects.filter(releases=release, config__uncurated__gt=0).order_by("-pk")
-    newest = Candidate.objects.order_by("-pk").values_list("pk", flat=True)
-    return begun.values_list("config__uncurated", flat=True).first() or newest.first() or 0
+    until = begun.values_list("config__uncurated", flat=True).first()
+    if until and not begun.filter(config__uncurated=until, state=JobState.FAILED).exists():
+        return int(until)
+    return Candidate.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def ring_for(runs: Sequence[tuple[str, FineTuneRun]]) -> None:

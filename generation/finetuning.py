@@ -8,7 +8,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from generation.models import (
     ModelVersion,
     Release,
     ReleaseState,
+    Split,
     Task,
 )
 from generation.recipes import DPO, SFT, TrainingError
@@ -58,29 +59,9 @@ def open_run(
     """
     releases = sorted(releases, key=lambda release: release.sha256)
     seeds = sorted(set(seeds))
-    if task not in Task.values:
-        raise TrainingError(f"There is no training for the task '{task}': {', '.join(Task.values)}.")
-    if not releases and not seeds:
-        raise TrainingError("Nothing to train on: name a release or seeds.")
-    for release in releases:
-        if release.state != ReleaseState.READY:
-            raise TrainingError(f"The release '{release.name}' is {release.state}, not ready.")
-        if release.is_gold:
-            raise TrainingError(f"'{release.name}' is a gold set: evaluators are measured on it, nothing is trained.")
-        if release.holds_ratings and task != Task.SCORE:
-            raise TrainingError(f"'{release.name}' holds ratings, rejected pairs included: only the task score learns.")
-    if base_model.backend not in {"starter", "hf"}:
-        raise TrainingError(
-            f"'{base_model.name}' lies behind the backend '{base_model.backend}': its weights are not here."
-        )
-    prefers = {release.holds_preferences for release in releases}
-    if True in prefers and (task != Task.DRAFT or seeds or False in prefers):
-        raise TrainingError(
-            "Releases of preferences teach which draft people want, for the task draft, and by themselves. Train on "
-            "pairs first, and then on preferences from the model that comes out."
-        )
+    _demand_trainable(task, releases, seeds, base_model)
     config = recipes.whole(config or {})
-    config["objective"] = DPO if True in prefers else SFT
+    config["objective"] = DPO if any(release.holds_preferences for release in releases) else SFT
     if config["source_tags"] is None:
         config["source_tags"] = bool(seeds and releases)
     if task == Task.DRAFT:
@@ -116,6 +97,31 @@ def open_run(
             run.releases.set(releases)
             Event.record(EventKind.FINETUNE_QUEUED, run, actor=created_by, task=task, method=str(method))
     return run
+
+
+def _demand_trainable(task: str, releases: Sequence[Release], seeds: Sequence[str], base_model: ModelVersion) -> None:
+    """Refuse sources and models that cannot be trained on, or not together, or not for that task."""
+    if task not in Task.values:
+        raise TrainingError(f"There is no training for the task '{task}': {', '.join(Task.values)}.")
+    if not releases and not seeds:
+        raise TrainingError("Nothing to train on: name a release or seeds.")
+    for release in releases:
+        if release.state != ReleaseState.READY:
+            raise TrainingError(f"The release '{release.name}' is {release.state}, not ready.")
+        if release.is_gold:
+            raise TrainingError(f"'{release.name}' is a gold set: evaluators are measured on it, nothing is trained.")
+        if release.holds_ratings and task != Task.SCORE:
+            raise TrainingError(f"'{release.name}' holds ratings, rejected pairs included: only the task score learns.")
+    if base_model.backend not in {"starter", "hf"}:
+        raise TrainingError(
+            f"'{base_model.name}' lies behind the backend '{base_model.backend}': its weights are not here."
+        )
+    prefers = {release.holds_preferences for release in releases}
+    if True in prefers and (task != Task.DRAFT or seeds or False in prefers):
+        raise TrainingError(
+            "Releases of preferences teach which draft people want, for the task draft, and by themselves. Train on "
+            "pairs first, and then on preferences from the model that comes out."
+        )
 
 
 def demand_quota(person: User) -> None:
@@ -238,6 +244,9 @@ def _fit(
     size = training.footprint_of(base[0], run.method, run.config)
     if missing := footprint.missing_disk(size, work):
         raise TrainingError(missing)
+    device, memory = training.device_memory()
+    if memory and size.for_weights > memory:  # a kernel that ends the worker would only have the next one try again
+        raise TrainingError(footprint.advice(size, device, memory))
     try:
         return training.fit(
             learned,
@@ -251,7 +260,7 @@ def _fit(
         )
     except BaseException as exc:
         if training.is_out_of_memory(exc):
-            raise TrainingError(footprint.advice(size, *training.device_memory())) from exc
+            raise TrainingError(footprint.advice(size, device, memory)) from exc
         raise
 
 
@@ -264,7 +273,7 @@ def try_again(run: FineTuneRun) -> None:
 
 def _lesson(run: FineTuneRun, rows: list[dict[str, Any]]) -> ratings.Lesson:
     try:
-        return ratings.lesson(rows, run.config["seed"])
+        return ratings.lesson([row for row in rows if row.get("split") != Split.TEST], run.config["seed"])
     except ratings.NotEnough as exc:
         raise TrainingError(str(exc)) from exc
 

@@ -308,7 +308,7 @@ class FineTuneForm(forms.Form):
     )
     precision = forms.TypedChoiceField(
         label=_("Precision"),
-        choices=[("", _("what the worker's machine does best")), *((each, each) for each in recipes.PRECISIONS)],
+        choices=[("", _("what suits the machine")), *((each, each) for each in recipes.PRECISIONS)],
         required=False,
         empty_value=None,
     )

@@ -115,6 +115,9 @@ def finetune_context(one: FineTuneRun) -> dict[str, Any]:
     is_running = one.state == JobState.RUNNING
     return {
         "run": one,
+        "recipe": [
+            (word.replace("_", " "), value) for word, value in one.config.items() if value not in (None, False, "", {})
+        ],
         "is_going_on": one.state in {JobState.QUEUED, JobState.RUNNING},
         "chart": line_chart(losses, x_max=one.steps_total, beside=one.validation),
         "last": losses[-1] if losses else None,

@@ -295,14 +295,17 @@ def test_test_rows_of_a_release_are_not_trained_on_and_its_validation_rows_are_h
 
 def test_pairs_that_are_packed_see_only_themselves(release, tiny):
     packed, padded = (
-        open_run(release, tiny, epochs=1, batch_size=size, packing=packing, order="sequential", validation=0.0)
+        open_run(release, tiny, epochs=1, batch_size=size, packing=packing, order="sequential", validation=0.25)
         for size, packing in ((16, True), (16, False))
     )
     finetuning.train(packed)
     finetuning.train(padded)
 
-    assert FineTuneRun.objects.get(pk=packed.pk).step == 1
+    for run in (packed, padded):
+        run.refresh_from_db()
+    assert packed.step == 1
     assert losses(packed) == pytest.approx(losses(padded), abs=1e-3)
+    assert [loss for _, loss in packed.validation] == pytest.approx([loss for _, loss in padded.validation], abs=1e-3)
 
 
 def test_bf16_is_for_the_cpu_too_and_fp16_is_not(release, tiny):
@@ -369,6 +372,13 @@ def test_the_job_takes_the_run_that_is_first_in_line(release, tiny):
     assert [FineTuneRun.objects.get(pk=run.pk).state for run in (first, second)] == [JobState.QUEUED, JobState.DONE]
 
 
+def test_a_model_whose_weights_alone_are_too_large_for_the_machine_is_not_begun_with(release, tiny, monkeypatch):
+    monkeypatch.setattr(training, "device_memory", lambda: ("this machine", 100_000))
+
+    with pytest.raises(recipes.TrainingError, match=r"this machine has 0\.1 MB"):
+        finetuning.train(open_run(release, tiny))
+
+
 class Killed(BaseException):
     """The worker is gone, at once."""
 
@@ -423,6 +433,26 @@ def test_a_worker_killed_before_it_could_say_so_leaves_a_model_that_is_taken_up(
     assert Path(version.location) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
     assert list(settings.MODELS_DIR.iterdir()) == [folder]
+
+
+def test_a_worker_killed_while_it_writes_leaves_nothing_under_a_final_name(release, tiny, settings, monkeypatch):
+    run = open_run(release, tiny, epochs=1)
+
+    def kill(*args: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "flush", kill)
+        patch.setattr(finetuning, "_close", lambda *args, **kwargs: None)
+        with pytest.raises(Killed):
+            finetuning.train(run)
+    assert list(settings.MODELS_DIR.iterdir()) == []
+    FineTuneRun.objects.filter(pk=run.pk).update(heartbeat_at="2001-01-01T00:00Z")
+
+    version = finetuning.train(FineTuneRun.objects.get(pk=run.pk))
+
+    assert [str(folder) for folder in settings.MODELS_DIR.iterdir()] == [version.location]
+    assert version.revision == hf_local.weights_sha256(Path(version.location))
 
 
 def test_a_missing_base_model_is_said_on_the_row_and_the_run_can_be_tried_again(release):
