@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation import exports, freezing, queues, relabelling, reviewing, taking_down
+from annotation import exports, freezing, labels, queues, relabelling, reviewing, taking_down
 from annotation.models import Autosave, Item, ItemState, Pair, PairState, Review, SlotState
 from generation import ingest, jsonl
 from generation.models import ReleaseState, TakeDown, TakeDownKind, Text
@@ -182,6 +182,16 @@ def test_an_item_is_decided_again_by_those_who_are_left(urdu, zara):
     assert (pair.state, pair.instruction) == (PairState.ACCEPTED, "Same words.")
     reviewers = Review.objects.filter(pk__in=pair.decided_by).values_list("reviewer", flat=True)
     assert set(reviewers) == {zara.pk, others[1].pk}
+
+
+def test_releases_of_ratings_lose_what_the_person_said_too(pairs, aino, finnish):
+    rated = labels.build("rated", [finnish])
+    done = taking_down.take_down_contributor(aino)
+    rated.refresh_from_db()
+
+    assert done.releases == [rated]
+    assert rated.state == ReleaseState.WITHDRAWN
+    assert {row.row == {} for row in rated.rows.all()} == {True}
 
 
 def test_models_that_learnt_from_it_are_named(pairs, finnish):
