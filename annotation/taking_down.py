@@ -20,7 +20,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import duels, tallies, verdicts
+from annotation import tallies, verdicts, voting
 from annotation.models import (
     Adjudication,
     Audit,
@@ -96,7 +96,7 @@ def take_down_contributor(person: User, *, reason: str = "", by: User | None = N
             _without(person, locked(item), done)
         Autosave.objects.filter(user=person).delete()
         FastOpinion.objects.filter(user=person).delete()
-        duels.withdraw_all(person)
+        voting.withdraw_all(person)
         known = list(items.values_list("public_id", flat=True))
         _blank(Q(item_public_id__in=known), reason or _("A contributor withdrew what they gave to it."), done)
         Event.record(EventKind.TAKEN_DOWN, person, actor=by, counts=dict(done.counts))

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import replace_url
 
-from annotation import duels, queues
+from annotation import queues, voting
 from annotation.models import Vote, VoteChoice
 from annotation.views.access import language_for, person
 from annotation.views.review import unreadable
@@ -52,8 +52,8 @@ def vote(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     if choice not in VoteChoice.values:
         return card(request, language, one, rationale=typed, notice=_("Say which answer is better."), status=422)
     try:
-        duels.give(person(request), one, VoteChoice(choice), typed)
-    except duels.VoteError as exc:
+        voting.give(person(request), one, VoteChoice(choice), typed)
+    except voting.VoteError as exc:
         return card(request, language, one, rationale=typed, notice=str(exc), status=409)
     return go_on(request, language)
 
@@ -62,7 +62,7 @@ def vote(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
 @login_required
 def skip(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     language = language_for(request, code)
-    duels.skip(person(request), own_vote(request, language, public_id))
+    voting.skip(person(request), own_vote(request, language, public_id))
     return go_on(request, language)
 
 
@@ -73,7 +73,7 @@ def undo(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     language = language_for(request, code)
     one = own_vote(request, language, public_id)
     kept = one.rationale
-    duels.take_back(person(request), one)
+    voting.take_back(person(request), one)
     address = reverse("vote", args=[language.code, one.public_id])
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(address)
@@ -81,14 +81,14 @@ def undo(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
 
 
 def own_vote(request: HttpRequest, language: Language, public_id: str) -> Vote:
-    one = duels.at(person(request), language, public_id)
+    one = voting.at(person(request), language, public_id)
     if one is None:
         raise Http404
     return one
 
 
 def next_card(request: HttpRequest, language: Language) -> HttpResponse:
-    return card(request, language, duels.next_vote(person(request), language))
+    return card(request, language, voting.next_vote(person(request), language))
 
 
 def go_on(request: HttpRequest, language: Language) -> HttpResponse:
@@ -112,7 +112,7 @@ def card(
         "language": language,
         "progress": queues.progress(user, language),
         "vote": one,
-        "last": duels.last_decided(user, language),
+        "last": voting.last_decided(user, language),
         "notice": notice,
     }
     if one:

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from annotation import adjudicating, auditing, duels, queues
+from annotation import adjudicating, auditing, queues, voting
 from annotation.models import Slot
 from annotation.overview import pipelines
 from generation.queueing import live_workers
@@ -19,7 +19,7 @@ def home(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, User):
         return TemplateResponse(request, "annotation/welcome.html")
     own = waiting_for(user)
-    to_compare = duels.waiting(user, [language for language, _waiting in own])
+    to_compare = voting.waiting(user, [language for language, _waiting in own])
     context: dict[str, object] = {
         "notices": list(guidelines.unseen(user, [language for language, _waiting in own]).values()),
         "cards": [

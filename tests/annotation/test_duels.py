@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.utils import timezone
 
-from annotation import duel_figures, duels, taking_down
+from annotation import duel_figures, duels, taking_down, voting
 from annotation.models import Bout, Duel, DuelState, Vote, VoteChoice, VoteState
 from generation import questions
 from generation.models import Answer, ModelVersion, Question
@@ -19,8 +19,8 @@ from xinstruct_site.people.models import ContributorAgreement, Event, EventKind
 
 
 def vote(user, language, choice=VoteChoice.A) -> Vote:
-    one = duels.next_vote(user, language)
-    duels.give(user, one, choice)
+    one = voting.next_vote(user, language)
+    voting.give(user, one, choice)
     one.refresh_from_db()
     return one
 
@@ -73,21 +73,21 @@ def test_each_person_gets_each_pair_once_and_then_none(finnish, aino):
     seen = [vote(aino, finnish).bout_id for _ in range(5)]
 
     assert len(set(seen)) == 5
-    assert duels.next_vote(aino, finnish) is None
+    assert voting.next_vote(aino, finnish) is None
 
 
 def test_a_pair_asks_for_as_many_votes_as_the_duel_says(finnish):
     make_duel(finnish, 1, overlap=2)
     people = [make_user(language=finnish) for _ in range(3)]
 
-    assert [bool(duels.next_vote(user, finnish)) for user in people] == [True, True, False]
+    assert [bool(voting.next_vote(user, finnish)) for user in people] == [True, True, False]
 
 
 def test_who_comes_back_is_at_the_same_pair_with_the_answers_where_they_stood(finnish, aino):
     make_duel(finnish, 3)
-    first = duels.next_vote(aino, finnish)
+    first = voting.next_vote(aino, finnish)
 
-    again = duels.next_vote(aino, finnish)
+    again = voting.next_vote(aino, finnish)
 
     assert (again.pk, again.base_is_first) == (first.pk, first.base_is_first)
 
@@ -106,47 +106,47 @@ def test_people_meet_on_the_same_pairs_and_each_has_an_order_of_their_own(finnis
 
 def test_seat_of_who_went_away_goes_to_others_and_a_late_vote_counts_all_the_same(finnish, aino):
     duel = make_duel(finnish, 1, overlap=1)
-    late = duels.next_vote(aino, finnish)
-    Vote.objects.update(shown_at=timezone.now() - duels.lease() * 2)
+    late = voting.next_vote(aino, finnish)
+    Vote.objects.update(shown_at=timezone.now() - voting.lease() * 2)
     other = make_user(language=finnish)
 
     vote(other, finnish)
     late.refresh_from_db()
     state = late.state
-    duels.give(aino, late, VoteChoice.B)
+    voting.give(aino, late, VoteChoice.B)
 
     assert state == VoteState.LAPSED
     assert len(duels.ballots(duel)) == 2
-    assert duels.next_vote(aino, finnish) is None
+    assert voting.next_vote(aino, finnish) is None
 
 
 def test_skipped_pair_goes_to_others_and_comes_back_by_undo_alone(finnish, aino):
     make_duel(finnish, 1, overlap=1)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
 
-    duels.skip(aino, one)
+    voting.skip(aino, one)
 
-    assert duels.next_vote(aino, finnish) is None
-    assert duels.waiting(make_user(language=finnish), [finnish]) == {finnish.pk: 1}
-    assert duels.take_back(aino, duels.last_decided(aino, finnish))
-    assert duels.next_vote(aino, finnish).pk == one.pk
+    assert voting.next_vote(aino, finnish) is None
+    assert voting.waiting(make_user(language=finnish), [finnish]) == {finnish.pk: 1}
+    assert voting.take_back(aino, voting.last_decided(aino, finnish))
+    assert voting.next_vote(aino, finnish).pk == one.pk
 
 
 def test_closed_duel_hands_out_nothing_and_takes_what_is_on_the_way(finnish, aino):
     duel = make_duel(finnish, 2)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
 
     assert duels.close_duel(duel)
     assert not duels.close_duel(duel)
-    duels.give(aino, one, VoteChoice.A)
+    voting.give(aino, one, VoteChoice.A)
 
-    assert duels.next_vote(aino, finnish) is None
+    assert voting.next_vote(aino, finnish) is None
     assert len(duels.ballots(duel)) == 1
 
 
 def test_the_schema_knows_no_second_vote_of_a_person_and_no_second_holder_of_a_seat(finnish, aino):
     make_duel(finnish, 1)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
     for user, seat in ((aino, 2), (make_user(language=finnish), one.seat)):
         with pytest.raises(IntegrityError), transaction.atomic():
             Vote.objects.create(bout=one.bout, person=user, seat=seat, base_is_first=True)
@@ -163,7 +163,7 @@ def test_20_people_at_once_take_every_seat_once_and_none_goes_away_while_there_i
         try:
             connection.ensure_connection()
             start.wait(timeout=30)
-            return duels.next_vote(user, language)
+            return voting.next_vote(user, language)
         finally:
             connections.close_all()
 
@@ -185,7 +185,7 @@ def test_one_person_in_many_tabs_is_at_one_pair():
     def run(_number: int) -> int:
         try:
             start.wait(timeout=30)
-            return duels.next_vote(user, language).pk
+            return voting.next_vote(user, language).pk
         finally:
             connections.close_all()
 
@@ -200,12 +200,12 @@ def test_one_person_in_many_tabs_is_at_one_pair():
 @pytest.mark.parametrize("choice", VoteChoice)
 def test_vote_goes_to_the_model_whose_answer_was_preferred(finnish, aino, base_is_first, choice):
     duel = make_duel(finnish, 1)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
     Vote.objects.update(base_is_first=base_is_first)
     one.refresh_from_db()
     names = [answer.model_version.name for answer in one.shown()]
 
-    duels.give(aino, one, choice)
+    voting.give(aino, one, choice)
     [ballot] = duels.ballots(duel)
 
     wanted = {VoteChoice.A: names[0], VoteChoice.B: names[1]}.get(choice)
@@ -216,16 +216,16 @@ def test_vote_goes_to_the_model_whose_answer_was_preferred(finnish, aino, base_i
 
 def test_vote_sent_twice_is_one_and_a_changed_mind_asks_for_undo(finnish, aino):
     duel = make_duel(finnish, 1)
-    one = duels.next_vote(aino, finnish)
-    duels.give(aino, one, VoteChoice.A, "Selkeämpi.")
-    duels.give(aino, one, VoteChoice.A, "Selkeämpi.")
+    one = voting.next_vote(aino, finnish)
+    voting.give(aino, one, VoteChoice.A, "Selkeämpi.")
+    voting.give(aino, one, VoteChoice.A, "Selkeämpi.")
 
-    with pytest.raises(duels.VoteError):
-        duels.give(aino, one, VoteChoice.B)
-    assert duels.take_back(aino, one)
+    with pytest.raises(voting.VoteError):
+        voting.give(aino, one, VoteChoice.B)
+    assert voting.take_back(aino, one)
     one.refresh_from_db()
     assert (one.state, one.choice, one.rationale) == (VoteState.SHOWN, "", "Selkeämpi.")
-    duels.give(aino, one, VoteChoice.B)
+    voting.give(aino, one, VoteChoice.B)
 
     assert len(duels.ballots(duel)) == 1
     assert Event.objects.filter(kind=EventKind.VOTE_GIVEN).count() == 2
@@ -233,11 +233,11 @@ def test_vote_sent_twice_is_one_and_a_changed_mind_asks_for_undo(finnish, aino):
 
 def test_no_vote_without_the_agreement_of_the_day(finnish, aino):
     duel = make_duel(finnish, 1)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
     ContributorAgreement.objects.create(version=make_agreement().version + 1, body="More.")
 
-    with pytest.raises(duels.NoAgreement):
-        duels.give(aino, one, VoteChoice.A)
+    with pytest.raises(voting.NoAgreement):
+        voting.give(aino, one, VoteChoice.A)
 
     assert not duels.ballots(duel)
 
@@ -245,12 +245,12 @@ def test_no_vote_without_the_agreement_of_the_day(finnish, aino):
 def test_question_whose_text_is_taken_down_is_emptied_and_asked_of_nobody(finnish, aino):
     make_duel(finnish, 2, extra={"text_sha256": "a" * 64}, reference="Kalaa.")
     make_duel(finnish, 1, name="other")
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
 
     assert questions.erase(["a" * 64]) == 2
     assert questions.erase(["a" * 64]) == 0
 
-    left = duels.next_vote(aino, finnish)
+    left = voting.next_vote(aino, finnish)
     assert left.bout.duel.question_set.name == "other" != one.bout.duel.question_set.name
     assert set(Question.objects.filter(question_set__name="arena").values_list("instruction", "reference")) == {
         ("", "")
@@ -259,14 +259,14 @@ def test_question_whose_text_is_taken_down_is_emptied_and_asked_of_nobody(finnis
 
 def test_contributor_who_is_taken_down_takes_votes_and_words_along(finnish, aino):
     duel = make_duel(finnish, 2)
-    one = duels.next_vote(aino, finnish)
-    duels.give(aino, one, VoteChoice.A, "Salainen syy.")
+    one = voting.next_vote(aino, finnish)
+    voting.give(aino, one, VoteChoice.A, "Salainen syy.")
 
     taking_down.take_down_contributor(aino)
 
     assert not duels.ballots(duel)
     assert not Vote.objects.exclude(rationale="").exists()
-    assert duels.next_vote(aino, finnish).bout != one.bout
+    assert voting.next_vote(aino, finnish).bout != one.bout
 
 
 # Pages
@@ -287,7 +287,7 @@ def test_nothing_that_the_page_sends_tells_the_models_apart(reader, finnish, ain
 
     for headers in ({}, {"HX-Request": "true"}):
         response = reader.get("/duels/fi/", headers=headers)
-        one = duels.next_vote(aino, finnish)
+        one = voting.next_vote(aino, finnish)
         html = response.content.decode()
         sent = html + str(response.headers) + str(response.cookies)
 
@@ -330,10 +330,10 @@ def test_markup_in_an_answer_stays_text(reader, finnish):
 
 def test_vote_by_plain_form_redirects_to_the_next_and_by_htmx_swaps_the_card(reader, finnish, aino):
     duel = make_duel(finnish, 2)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
 
     plain = reader.post(f"/duels/fi/{one.public_id}/", {"choice": "a", "rationale": "Selkeä."})
-    two = duels.next_vote(aino, finnish)
+    two = voting.next_vote(aino, finnish)
     swapped = reader.post(f"/duels/fi/{two.public_id}/", {"choice": "both_bad"}, headers={"HX-Request": "true"})
 
     assert (plain.status_code, plain["Location"]) == (302, "/duels/fi/")
@@ -345,7 +345,7 @@ def test_vote_by_plain_form_redirects_to_the_next_and_by_htmx_swaps_the_card(rea
 
 def test_undo_brings_the_card_back_with_the_reason_that_was_typed(reader, finnish, aino):
     make_duel(finnish, 1)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
     reader.post(f"/duels/fi/{one.public_id}/", {"choice": "a", "rationale": "Selkeä."})
 
     back = reader.post(f"/duels/fi/{one.public_id}/undo", follow=True).content.decode()
@@ -361,7 +361,7 @@ def test_undo_brings_the_card_back_with_the_reason_that_was_typed(reader, finnis
 )  # fmt: skip
 def test_what_cannot_be_taken_is_refused_with_the_words_kept(reader, finnish, aino, sent, status):
     duel = make_duel(finnish, 1)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
 
     response = reader.post(f"/duels/fi/{one.public_id}/", {"rationale": "Minun syyni."} | sent)
 
@@ -372,7 +372,7 @@ def test_what_cannot_be_taken_is_refused_with_the_words_kept(reader, finnish, ai
 
 def test_only_people_of_the_language_vote_and_only_with_their_own_vote(client, finnish, aino, zara, stranger):
     make_duel(finnish, 1)
-    one = duels.next_vote(aino, finnish)
+    one = voting.next_vote(aino, finnish)
     other = make_user(language=finnish)
 
     assert client.get("/duels/fi/").status_code == 302
@@ -406,8 +406,8 @@ def test_command_opens_duels_and_reports_them_with_intervals(finnish, capsys):
     duel = Duel.objects.get()
     for user in people:
         for _ in range(6):
-            one = duels.next_vote(user, finnish)
-            duels.give(user, one, VoteChoice.B if one.base_is_first else VoteChoice.A)
+            one = voting.next_vote(user, finnish)
+            voting.give(user, one, VoteChoice.B if one.base_is_first else VoteChoice.A)
     call_command("evaluate", "report")
     said = " ".join(capsys.readouterr().out.split())
 

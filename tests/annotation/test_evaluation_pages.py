@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from annotation import acceptance, duels, evaluation_forms, judging_duels, reviewing
+from annotation import acceptance, evaluation_forms, judging_duels, reviewing, voting
 from annotation.models import Duel, DuelState, JudgeRun, Ruling, VoteChoice
 from generation import evaluation
 from generation.models import Answer, Evaluation, FineTuneRun, JobState, ModelVersion, Question, QuestionSet, Task
@@ -135,10 +135,10 @@ def test_maintainer_of_one_language_sees_no_set_with_others(client, finnish, urd
 def give_votes(duel: Duel, number: int, *, rival_wins: int) -> None:
     user = make_user(language=duel.language)
     for place in range(number):
-        one = duels.next_vote(user, duel.language)
+        one = voting.next_vote(user, duel.language)
         rival = VoteChoice.B if one.base_is_first else VoteChoice.A
         base = VoteChoice.A if one.base_is_first else VoteChoice.B
-        duels.give(user, one, rival if place < rival_wins else base, "Selkeä." if place == 0 else "")
+        voting.give(user, one, rival if place < rival_wins else base, "Selkeä." if place == 0 else "")
 
 
 def test_linguists_read_the_report_of_their_language_and_annotators_do_not(client, finnish, aino, zara):

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation import duels, jobs, judge_prompt, judging_duels
+from annotation import duels, jobs, judge_prompt, judging_duels, voting
 from annotation.models import Duel, JudgeRun, Ruling, RulingOutcome, VoteChoice
 from generation import drafting
 from generation.models import JobState, Task
@@ -128,10 +128,10 @@ def votes(duel: Duel, number: int, *, rival_wins: int) -> None:
     """One person votes on so many bouts, for the rival on the first of them."""
     user = make_user(language=duel.language)
     for place in range(number):
-        one = duels.next_vote(user, duel.language)
+        one = voting.next_vote(user, duel.language)
         rival = VoteChoice.B if one.base_is_first else VoteChoice.A
         base = VoteChoice.A if one.base_is_first else VoteChoice.B
-        duels.give(user, one, rival if place < rival_wins else base)
+        voting.give(user, one, rival if place < rival_wins else base)
 
 
 def make_rulings(duel: Duel, version, outcomes: list[str]) -> JudgeRun:
