@@ -7,6 +7,8 @@ columns it keeps; what it drops follows from that.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy
+
 from annotation.files import ARRAY, CANONICAL, CSV, LINES, PARQUET, File, Row
 from generation import prompts, ratings, rubric
 from generation.models import PREFERENCES, Release
@@ -15,6 +17,11 @@ PAIRS, RATINGS = "pairs", "ratings"  # what a release holds; and PREFERENCES
 # What may be added to an instruction: nothing, "Answer in Swahili.", or that and the style of an AI assistant. The last
 # two are the response prompts of X-Instruction, for texts of the web and for answers that were written as answers.
 NONE, LANGUAGE, ASSISTANT = TAGS = ("none", "language", "assistant")
+LABELS = {
+    NONE: gettext_lazy("instructions as they are"),
+    LANGUAGE: gettext_lazy("the language named in each instruction"),
+    ASSISTANT: gettext_lazy("the language and the style of an assistant"),
+}
 SOURCES = {LANGUAGE: prompts.WEB, ASSISTANT: prompts.SEED}
 
 
@@ -168,7 +175,7 @@ def offered(release: Release) -> list[dict[str, object]]:
     return [
         {
             "name": name,
-            "tags": sorted(TAGS, key=lambda tag: tag != FORMATS[name].tag) if FORMATS[name].tag else [],
+            "tags": sorted(LABELS.items(), key=lambda tag: tag[0] != FORMATS[name].tag) if FORMATS[name].tag else [],
             "drops": FORMATS[name].dropped(columns),
         }
         for name in formats_of(release)

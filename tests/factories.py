@@ -26,6 +26,7 @@ from generation.models import (
     Round,
     Run,
     Selection,
+    Split,
     Task,
     Text,
 )
@@ -134,11 +135,11 @@ def make_release(*rows: dict[str, Any], name: str = "spring", splits: tuple[str,
     """A ready release of these rows, each in its split; in training, where none are named."""
     release = Release.objects.create(name=name)
     digest, counts = hashlib.sha256(), Counter(row["language"] for row in rows)
-    parts: dict[str, dict[str, int]] = {}
+    parts: dict[str, dict[str, int]] = {split: {} for split in Split.values}
     for position, row in enumerate(rows):
         line, split = canonical(row), splits[position] if splits else "train"
         digest.update(line + b"\n")
-        parts.setdefault(split, {}).setdefault(row["language"], 0)
+        parts[split].setdefault(row["language"], 0)
         parts[split][row["language"]] += 1
         ReleaseRow.objects.create(
             release=release, position=position, pair_public_id=row.get("pair", row["item"]),
