@@ -152,7 +152,8 @@ def _write(release: Release, rows: list[dict[str, Any]], position: int, digest: 
         (
             ReleaseRow(
                 release=release, position=position + n, pair_public_id=row["item"], item_public_id=row["item"],
-                language_code=row["language"], text_sha256=row["text_sha256"], row=row, row_sha256=hashlib.sha256(line).hexdigest(),
+                language_code=row["language"], text_sha256=row["text_sha256"], row=row,
+                row_sha256=hashlib.sha256(line).hexdigest(),
             )
             for n, (row, line) in enumerate(zip(rows, lines, strict=True))
         ),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EVERY_SECONDS = 0.02
 MIB = 1024 * 1024
 ROOT = Path(__file__).parent.parent
-KILL_SECONDS = 3.0  # within which a process is killed
+KILL_SECONDS = 1.0  # within which the first build is killed; the next ones within what a build takes
 SHARED = 4  # passages of one page
 REST = "source_doc_id, url, domain, crawl_date, lang_declared, lang_detected, script, licence_id"
 TEXTS = f"""
@@ -179,16 +179,18 @@ def kill_builds(languages: "list[Language]", times: int, chance: random.Random, 
     from annotation import freezing, jobs
     from generation.models import ReleaseState
 
-    hashes, middle = set(), 0
+    hashes, middle, seconds = set(), 0, KILL_SECONDS
     for number in range(times):
         release = freezing.open_release(f"killed-{number}", languages)
-        _kill(f"from annotation import jobs; jobs.build_release({release.pk})", chance, env)
+        _kill(f"from annotation import jobs; jobs.build_release({release.pk})", chance.uniform(0, seconds), env)
         release.refresh_from_db()
         if release.state != ReleaseState.READY:
             middle += 1
             if release.rows.exists() or release.state != ReleaseState.BUILDING:
                 raise Half(f"{release.name} is {release.state} with {release.rows.count()} rows")
-        jobs.build_release(release.pk)
+        with Measured() as whole:
+            jobs.build_release(release.pk)
+        seconds = max(seconds, whole.seconds)
         release.refresh_from_db()
         hashes.add((release.state, release.sha256, release.rows.count()))
     if len(hashes) != 1:
@@ -206,7 +208,8 @@ def kill_exports(
     """
     from annotation import exports
 
-    exports.export_release(release, format, folder / "whole")
+    with Measured() as measured:
+        exports.export_release(release, format, folder / "whole")
     whole = {path.name: path.read_bytes() for path in (folder / "whole").iterdir()}
     middle = 0
     for number in range(times):
@@ -214,7 +217,7 @@ def kill_exports(
         _kill(
             "from django.core.management import call_command as call; "
             f"call('export_release', {release.name!r}, '--format', {format!r}, '--out', {str(out)!r})",
-            chance,
+            chance.uniform(0, measured.seconds),
             env,
         )
         found = {path.name: path.read_bytes() for path in out.glob("[!.]*")} if out.exists() else {}
@@ -227,8 +230,8 @@ def kill_exports(
     return middle
 
 
-def _kill(code: str, chance: random.Random, env: Mapping[str, str]) -> None:
-    """Run Python code in a Django process of its own, and kill -9 it some moment after it has begun its work."""
+def _kill(code: str, seconds: float, env: Mapping[str, str]) -> None:
+    """Run Python code in a Django process of its own, and kill -9 it so long after it has come to the database."""
     from django.db import connection
 
     process = subprocess.Popen(
@@ -239,7 +242,7 @@ def _kill(code: str, chance: random.Random, env: Mapping[str, str]) -> None:
     with connection.cursor() as cursor:
         while process.poll() is None and not cursor.execute(others).fetchone()[0]:
             time.sleep(0.01)
-        time.sleep(chance.uniform(0, KILL_SECONDS))
+        time.sleep(seconds)
         process.kill()
         process.wait()
         while cursor.execute(others).fetchone()[0]:  # PostgreSQL ends the statement first

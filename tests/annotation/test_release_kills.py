@@ -12,8 +12,7 @@ from tests.processes import env_of_test
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_killed_builds_and_exports_leave_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(releases, "KILL_SECONDS", 1.0)
+def test_killed_builds_and_exports_leave_nothing_half_done(tmp_path: Path):
     languages, chance, env = releases.fill(1000), random.Random(3), env_of_test()
     killed = releases.kill_builds(languages, 2, chance, env)
     release = Release.objects.get(name="killed-0")
