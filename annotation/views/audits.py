@@ -24,6 +24,7 @@ from generation.models import Release, ReleaseState
 from xinstruct_site.people.models import Language, Role
 
 SHOWN = 50
+MOST_COUNTED = 100
 LANES = {
     "held": gettext_lazy("Asked for by reviewers"),
     "flagged": gettext_lazy("Flagged"),
@@ -231,14 +232,20 @@ def own_audits(request: HttpRequest, language: Language) -> QuerySet[Audit]:
 
 
 def lanes(request: HttpRequest, language: Language) -> dict[str, Any]:
-    """The tabs, each with how much waits there for this person."""
+    """The tabs, and how much waits for this person behind each but the sample, whose size says nothing."""
     user = person(request)
+    numbers = {
+        name: at_most(auditing.for_linguist(pairs_of(name, language, None), user)) for name in LANES if name != "sample"
+    }
     return {
         "language": language,
-        "tabs": [
-            (name, label, auditing.for_linguist(pairs_of(name, language, None), user).count())
-            for name, label in LANES.items()
-        ],
-        "disputes": adjudicating.for_linguist(adjudicating.disputed(language), user).count(),
-        "open_rules": auditing.with_open_rules(language).count(),
+        "tabs": [(name, label, numbers.get(name, "")) for name, label in LANES.items()],
+        "disputes": at_most(adjudicating.for_linguist(adjudicating.disputed(language), user)),
+        "open_rules": at_most(auditing.with_open_rules(language)),
     }
+
+
+def at_most(rows: QuerySet[Any]) -> str:
+    """How many there are, counted to a hundred: to count on would take longer than to read."""
+    number = len(rows.values_list("pk")[:MOST_COUNTED])
+    return f"{MOST_COUNTED - 1}+" if number == MOST_COUNTED else str(number)
