@@ -122,7 +122,7 @@ def _parts(one: Release, by_code: dict[str, Language]) -> list[dict[str, Any]]:
             "share": one.counts.get(code, 0) / largest,
             "part": one.splits.get(Split.TRAIN, {}).get(code, 0) / largest,
             "is_small": code in one.small_languages,
-            "splits": [one.splits[split].get(code, 0) for split in Split] if one.splits else [],
+            "splits": [one.splits.get(split, {}).get(code, 0) for split in Split] if one.splits else [],
             "changes": [one.changelog[kind].get(code, 0) for kind in changes.KINDS] if one.changelog else [],
         }
         for code in sorted(codes)
