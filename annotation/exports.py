@@ -94,10 +94,9 @@ def standing(release: Release, format: str, out: Path, *, tag: str | None = None
     Raises:
         ReleaseError: as `export_release` does.
     """
-    tag = tag or _demanded(release, format, tag).tag or TAGS[0]
-    files = {
-        name: said for name, said in _files_of(out, release).items() if (said["format"], said["tag"]) == (format, tag)
-    }
+    how = _demanded(release, format, tag)
+    wanted = (format, tag or how.tag or TAGS[0])
+    files = {name: said for name, said in _files_of(out, release).items() if (said["format"], said["tag"]) == wanted}
     if not files:
         return None
     drops = next(iter(files.values()))["drops"]
@@ -277,14 +276,10 @@ def _files_of(folder: Path, release: Release) -> dict[str, Any]:
 
 
 def zipped(exported: Exported, name: str) -> Path:
-    """The files of one format and the manifest as one, for a browser to take."""
+    """The files of one format with the documents and the manifest as one, for a browser to take."""
     folder = exported.manifest.parent
     with _alone_in(folder), _replacing(folder / name) as archive, zipfile.ZipFile(archive.stream, "w") as packed:
-        for path in (
-            *exported.files,
-            *(exported.manifest.with_name(name) for name in documents.DOCUMENTS),
-            exported.manifest,
-        ):
+        for path in (*exported.files, *map(folder.joinpath, documents.DOCUMENTS), exported.manifest):
             about = zipfile.ZipInfo(path.name)  # with a date of its own, which is always the same
             about.external_attr = 0o644 << 16
             with path.open("rb") as file, packed.open(about, "w", force_zip64=True) as member:

@@ -54,7 +54,7 @@ def document(request: MaintainerRequest, public_id: str, name: str) -> HttpRespo
     if name not in (*DOCUMENTS, exports.MANIFEST):
         raise Http404
     try:
-        exported = exports.standing(one, "rows", exports.prepared_folder(one)) or prepared(one, "rows")
+        exported = prepared(one, "rows")
     except (ReleaseError, queueing.NoWorker) as exc:
         return conflict(request, one, str(exc))
     if exported is None:
