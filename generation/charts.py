@@ -249,6 +249,7 @@ class Whisker:
     y: str
     x: str
     label: str
+    anchor: str  # of the label, which must not leave the drawing
     low: str = ""
     high: str = ""
     dots: Sequence[str] = ()
@@ -287,6 +288,7 @@ def whiskers(rows: Sequence[tuple[str, float, float | None, float | None, Sequen
                 y=f"{TOP + step * (place_of + 0.5):.1f}",
                 x=place(mean),
                 label=f"{mean:+.3f}" if least is None or most is None else f"{mean:+.3f} ({least:+.3f} to {most:+.3f})",
+                anchor="end" if float(place(mean)) > END - 80 else "middle",
                 low="" if least is None else place(least),
                 high="" if most is None else place(most),
                 dots=[place(single) for single in singles],
