@@ -41,9 +41,9 @@ def rows_of(run: FineTuneRun) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for release in run.releases.order_by("sha256"):
         frozen = release.rows.filter(blanked_at=None).order_by("position").values_list("row", "text_sha256", "split")
-        has_splits = release.rows.exclude(split=Split.TRAIN).exists()
+        train = Split.TRAIN if release.rows.filter(split=Split.VALIDATION).exists() else ""  # some may be held out yet
         rows += [
-            row | {"text_sha256": sha256, "split": split if has_splits else "", "from": release.name}
+            row | {"text_sha256": sha256, "split": train if split == Split.TRAIN else split, "from": release.name}
             for row, sha256, split in frozen
         ]
     for seed in seed_pairs(run.seeds, run.config).select_related("language"):
