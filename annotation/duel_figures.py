@@ -50,13 +50,18 @@ def figures(ballots: Sequence[Ballot]) -> Figures:
         wins=counts[RIVAL],
         ties=counts[TIE],
         losses=counts[BASE],
-        win_rate=rate((ballot.question, WORTH[ballot.outcome]) for ballot in ballots),
+        win_rate=win_rate(ballots),
         first_wins=rate(
             (ballot.question, float(ballot.first_won)) for ballot in ballots if ballot.first_won is not None
         ),
         same=rate(_meetings(ballots)),
         alpha=alpha(_counts(ballots), "nominal"),
     )
+
+
+def win_rate(ballots: Iterable[Ballot]) -> Rate | None:
+    """The rival's: wins and half the ties over all votes."""
+    return rate((ballot.question, WORTH[ballot.outcome]) for ballot in ballots)
 
 
 def majority(outcomes: Sequence[str]) -> str:

@@ -4,13 +4,16 @@ Who gets which bout, and what they say of it, is in voting.py; what it amounts t
 """
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from annotation.duel_figures import BASE, RIVAL, TIE, Ballot
+from annotation.duel_figures import BASE, RIVAL, TIE, Ballot, win_rate
 from annotation.models import Bout, Duel, DuelState, Vote, VoteChoice, VoteState
+from generation.intervals import Rate
 from generation.models import Answer, ModelVersion, QuestionSet
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -107,6 +110,20 @@ def ballots(duel: Duel) -> list[Ballot]:
             "bout__question", "person", "base_is_first", "choice"
         )
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a list says of a duel."""
+
+    duel: Duel
+    votes: int
+    win_rate: Rate | None
+
+
+def standings(found: Iterable[Duel]) -> list[Standing]:
+    said = [(duel, ballots(duel)) for duel in found]
+    return [Standing(duel, len(of_duel), win_rate(of_duel)) for duel, of_duel in said]
 
 
 def ballot(question: int, person: int, *, base_is_first: bool, choice: str) -> Ballot:

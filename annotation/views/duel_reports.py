@@ -39,12 +39,13 @@ def reports(request: HttpRequest) -> HttpResponse:
     if not led.exists():
         raise PermissionDenied
     found = Duel.objects.filter(language__in=led).select_related("language", "question_set", "base", "rival")
-    rows = [(duel, duel_figures.figures(duels.ballots(duel))) for duel in found[:SHOWN]]
-    chart = interval_chart([bar(f"{duel.rival} – {duel.base}, {duel.language.name}", said.win_rate)
-                            for duel, said in rows if said.win_rate], middle=0.5)  # fmt: skip
+    rows = duels.standings(found[:SHOWN])
+    bars = [bar(f"{row.duel.rival} – {row.duel.base}, {row.duel.language.name}", row.win_rate) for row in rows]
     context = {
-        "rows": rows, "chart": chart, "may_evaluate": person(request).has_role(None, Role.MAINTAINER)
-    }  # fmt: skip
+        "rows": rows,
+        "chart": interval_chart([each for each in bars if each], middle=0.5),
+        "may_evaluate": person(request).has_role(None, Role.MAINTAINER),
+    }
     return TemplateResponse(request, "generation/duels.html", context)
 
 
@@ -67,16 +68,16 @@ def report_context(request: HttpRequest, duel: Duel) -> dict[str, Any]:
     said = duel_figures.figures(ballots)
     runs = duel.judge_runs.select_related("judge")
     judged = [judging_duels.judged(run, ballots) for run in runs]
-    rates = [
-        (str(_("win rate of the rival")), said.win_rate),
-        (str(_("the answer that stands first wins")), said.first_wins),
+    bars = [
+        bar(_("win rate of the rival"), said.win_rate),
+        bar(_("the answer that stands first wins"), said.first_wins),
     ]
     may_manage = person(request).has_role(duel.language, Role.MAINTAINER)
     return {
         "duel": duel,
         "bouts": duel.bouts.count(),
         "figures": said,
-        "chart": interval_chart([bar(label, rate) for label, rate in rates if rate], middle=0.5),
+        "chart": interval_chart([each for each in bars if each], middle=0.5),
         "judged": judged,
         "is_judging": any(one.run.state in {JobState.QUEUED, JobState.RUNNING} for one in judged),
         "reasons": duels.reasons(duel)[:REASONS_SHOWN],
@@ -85,8 +86,9 @@ def report_context(request: HttpRequest, duel: Duel) -> dict[str, Any]:
     }
 
 
-def bar(label: str, rate: Rate) -> tuple[str, float, float | None, float | None]:
-    return label, rate.value, rate.low, rate.high
+def bar(label: str, rate: Rate | None) -> tuple[str, float, float | None, float | None] | None:
+    """A row of a chart; nothing where there is no rate."""
+    return (label, rate.value, rate.low, rate.high) if rate else None
 
 
 def judges(request: HttpRequest) -> Any:

@@ -10,14 +10,14 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from annotation import acceptance, duel_figures, duels
+from annotation import acceptance, duels
 from annotation.evaluation_forms import AnswersForm, DuelForm, ModelForm, QuestionsForm, SplitForm
 from annotation.models import Duel
 from generation import drafting, evaluation, jobs, jsonl, questions, queueing
@@ -241,10 +241,9 @@ def model(request: MaintainerRequest, public_id: str) -> HttpResponse:
     return TemplateResponse(request, "generation/model.html", context)
 
 
-def model_duels(one: ModelVersion, languages: Any) -> list[tuple[Duel, duel_figures.Figures]]:
-    held = Duel.objects.filter(language__in=languages).select_related("language", "base", "rival", "question_set")
-    found = (held.filter(base=one) | held.filter(rival=one)).distinct()
-    return [(duel, duel_figures.figures(duels.ballots(duel))) for duel in found[:SHOWN]]
+def model_duels(one: ModelVersion, languages: Any) -> list[duels.Standing]:
+    held = Duel.objects.filter(Q(base=one) | Q(rival=one), language__in=languages)
+    return duels.standings(held.select_related("language", "base", "rival", "question_set")[:SHOWN])
 
 
 def accepted(one: ModelVersion, languages: Any) -> list[tuple[Language, list[acceptance.Acceptance]]]:
