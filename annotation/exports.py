@@ -21,7 +21,8 @@ from django.utils.translation import gettext as _
 from annotation import documents
 from annotation.files import FLAG, JSON, NUMBER, TEXT, Columns, Row, Write, canonical, columns_of
 from annotation.formats import FORMATS, PAIR, TAGS, Format, formats_of
-from annotation.freezing import BATCH, OnProgress, ReleaseError
+from annotation.freezing import OnProgress, ReleaseError
+from annotation.rows import BATCH
 from annotation.surveying import Survey
 from generation.models import Release, ReleaseState
 from xinstruct_site.people.models import Event, EventKind

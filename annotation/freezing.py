@@ -25,7 +25,7 @@ from annotation import changes, filtering
 from annotation.files import Row, canonical
 from annotation.filtering import Filters
 from annotation.models import Pair
-from annotation.rows import BATCH, ROW_FORMAT, rows, sources_of, streamed
+from annotation.rows import BATCH, ROW_FORMAT, rows, sources_of
 from annotation.splitting import Splitter
 from generation import blocklist, licences
 from generation.licences import Source
@@ -33,8 +33,6 @@ from generation.models import Release, ReleaseRow, ReleaseState, Split
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["BATCH", "ROW_FORMAT", "canonical", "streamed"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.IGNORECASE)
 COLUMNS = (
@@ -306,7 +304,7 @@ def _licence(found: Counter[Source], wanted: str) -> str:
         _(
             "There is no licence under which all of these pairs can be published. Under %(licence)s these cannot "
             "(with the number of pairs): %(listed)s. Ask for a release under %(licence)s (--license), which leaves "
-            "them out, or for certain sources or licences of texts."
+            "such texts and drafts out, or for certain sources or licences of texts."
         )
         % {"licence": nearest, "listed": listed}
     )

@@ -22,7 +22,8 @@ from django.utils.translation import gettext as _
 from annotation.exports import MANIFEST, sha256_of
 from annotation.files import Row, canonical
 from annotation.formats import FORMATS, Format
-from annotation.freezing import BATCH, NAME, NameTaken, OnProgress, ReleaseError
+from annotation.freezing import NAME, NameTaken, OnProgress, ReleaseError
+from annotation.rows import BATCH
 from generation import blocklist
 from generation.models import Release, ReleaseRow, ReleaseState, Split
 from xinstruct_site.people.ids import ALPHABET, LENGTH
