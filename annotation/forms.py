@@ -250,6 +250,18 @@ class GuidelinesForm(forms.Form):
         self.fields["written_in"].choices = [("", language.own_name), ("en", "English")]  # type: ignore[attr-defined]
 
 
+class CommentForm(forms.Form):
+    """A question or remark on an item, as typed."""
+
+    body = TypedText(label=_("Your question or remark"), widget=forms.Textarea(attrs={"rows": 3, "dir": "auto"}))
+
+    def clean_body(self) -> str:
+        body: str = self.cleaned_data["body"]
+        if not body.strip():
+            raise ValidationError(_("Write something first."))
+        return body
+
+
 class FindReviewsForm(forms.Form):
     """What to look for among one's own reviews."""
 

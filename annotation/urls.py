@@ -5,6 +5,7 @@ from django.urls import path
 from annotation.exports import MANIFEST
 from annotation.views import (
     audits,
+    comments,
     desk,
     disputes,
     duel_reports,
@@ -29,6 +30,8 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("items/", items.items, name="items"),
     path("items/<slug:public_id>/", items.item, name="item"),
+    path("items/<slug:public_id>/questions/", comments.of_item, name="item_questions"),
+    path("languages/<slug:code>/questions/", comments.feed, name="questions"),
     path("languages/<slug:code>/", languages.language, name="language"),
     path("languages/<slug:code>/agreement/", desk.agreement, name="agreement_of"),
     path("languages/<slug:code>/agreement/<slug:one>/<slug:other>/", desk.differences, name="differences"),

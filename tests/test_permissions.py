@@ -67,6 +67,8 @@ TABLE: dict[str, Row] = {
     "home": Row(ANYBODY),
     "items": Row(SIGNED_IN),
     "item": Row(LEADS),  # and who reviewed it
+    "item_questions": Row(LEADS, LEADS),  # and who holds it, reviewed it or asked
+    "questions": Row(MEMBERS),
     "language": Row(MEMBERS, MAINTAINERS),
     "agreement_of": Row(LEADS),
     "differences": Row(LEADS),
