@@ -126,20 +126,29 @@ def _without(person: User, item: Item, done: Done) -> None:
     _erase(reviews, audits, adjudications)
     if standing:
         done.counts["reviews"] += sum(isinstance(each, Review) for each in standing)
-        verdicts.reopen(item)
         for review in reviews:
             if review in standing:
                 tallies.reviewed(person, item.language_id, review.submitted_at, -1)
-        held = [review.slot_id for review in reviews if review.slot_id]
-        Slot.objects.filter(pk__in=held, state=SlotState.DONE).update(
-            state=SlotState.FREE, holder=None, lease_expires_at=None, claimed_at=None
-        )
-        verdicts.settle(item)
+        if _rests_on(theirs, item):
+            verdicts.reopen(item)
+        if item.state == ItemState.OPEN:
+            held = [review.slot_id for review in reviews if review.slot_id]
+            Slot.objects.filter(pk__in=held, state=SlotState.DONE).update(
+                state=SlotState.FREE, holder=None, lease_expires_at=None, claimed_at=None
+            )
+            verdicts.settle(item)
     for pair in item.pairs.exclude(instruction=""):
         if theirs & set(pair.decided_by):
             Pair.objects.filter(pk=pair.pk).update(instruction="", input="", response_edit=None)
             done.counts["pairs"] += 1
     KnownInstruction.objects.filter(text=item.text_id, is_accepted=True).delete()
+
+
+def _rests_on(made: set[str], item: Item) -> bool:
+    """Whether what the item came to was decided with one of these: not where others outvoted or overruled them."""
+    if current := item.pairs.current().first():
+        return bool(made & set(current.decided_by))
+    return not item.adjudications.filter(withdrawn_at=None).exists()
 
 
 def _erase(reviews: Iterable[Review], audits: Iterable[Audit], adjudications: Iterable[Adjudication]) -> None:

@@ -12,7 +12,7 @@ from generation import ingest, jsonl
 from generation.models import ReleaseState, TakeDown, TakeDownKind, Text
 from generation.rejections import Reason
 from tests.annotation.test_release_lines import accept, make_pairs
-from tests.factories import accepting, make_items, make_model_version, make_user
+from tests.factories import accepting, make_items, make_model_version, make_user, rejecting
 from tests.generation.test_ingest import numbered
 from xinstruct_site.people.models import Event, EventKind
 
@@ -182,6 +182,33 @@ def test_an_item_is_decided_again_by_those_who_are_left(urdu, zara):
     assert (pair.state, pair.instruction) == (PairState.ACCEPTED, "Same words.")
     reviewers = Review.objects.filter(pk__in=pair.decided_by).values_list("reviewer", flat=True)
     assert set(reviewers) == {zara.pk, others[1].pk}
+
+
+def test_what_others_decided_without_them_stands(urdu, zara):
+    urdu.overlap, urdu.quorum = 3, 2
+    urdu.save()
+    [item] = make_items(urdu)
+    others = [make_user(language=urdu), make_user(language=urdu)]
+    said = [accepting("Same words."), rejecting(), accepting("Same words.")]
+    for user, submission in zip([zara, *others], said, strict=True):
+        queues.claim_next(user, urdu)
+        reviewing.submit(user, item, submission)
+    pair = Pair.objects.current().get(item=item)
+    taking_down.take_down_contributor(others[0])
+    item.refresh_from_db()
+
+    assert item.state == ItemState.ACCEPTED
+    assert Pair.objects.current().get(item=item) == pair
+    assert not item.slots.filter(state=SlotState.FREE).exists()
+
+
+def test_an_item_of_a_text_that_was_taken_down_waits_for_nobody(pairs, aino):
+    taking_down.take_down(TakeDownKind.URL, PAGE)
+    taking_down.take_down_contributor(aino)
+
+    gone = Item.objects.filter(text__in=[pair.item.text_id for pair in pairs[:2]])
+    assert {item.state for item in gone} == {ItemState.WITHDRAWN}
+    assert not any(item.slots.filter(state=SlotState.FREE).exists() for item in gone)
 
 
 def test_releases_of_ratings_lose_what_the_person_said_too(pairs, aino, finnish):
