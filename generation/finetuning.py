@@ -302,8 +302,9 @@ class RowWatch(Watch):
         self.run.log.filter(step__gt=step).delete()  # these steps will be taken again
         self.validation = [(at, loss) for at, loss in self.run.validation if at <= step]
 
-    def go_on(self, step: int, steps_total: int) -> bool:
-        if time.monotonic() - self.told_at < TELL_SECONDS and step < steps_total:
+    def go_on(self, step: int, steps_total: int, *, saves: bool = False) -> bool:
+        # What a checkpoint has behind it is not trained again, so it has to be in the log by then.
+        if time.monotonic() - self.told_at < TELL_SECONDS and step < steps_total and not saves:
             return True
         self.told_at = time.monotonic()
         if self.unwritten:

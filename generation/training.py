@@ -72,8 +72,8 @@ class Watch:
     def begin(self, step: int) -> None:
         """Training goes on after this step: from 0, or from a checkpoint."""
 
-    def go_on(self, step: int, steps_total: int) -> bool:
-        """Called after every step. False ends the training."""
+    def go_on(self, step: int, steps_total: int, *, saves: bool = False) -> bool:
+        """Called after every step, and before its checkpoint where it has one. False ends the training."""
         return True
 
     def wants_checkpoint(self) -> bool:
@@ -370,7 +370,7 @@ def _callback(watch: Watch, outcome: Outcome) -> Any:
             outcome.tokens = int(logs["num_tokens"])
             speed = self.speed(interrupted=control.should_evaluate or control.should_save)
             watch.note(Progress(state.global_step, state.max_steps, loss, logs.get("learning_rate"), speed))
-            if not watch.go_on(state.global_step, state.max_steps):
+            if not watch.go_on(state.global_step, state.max_steps, saves=control.should_save):
                 control.should_training_stop = True
                 control.should_evaluate = False
                 control.should_save = watch.wants_checkpoint()
