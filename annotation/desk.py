@@ -21,7 +21,8 @@ from annotation.overview import pipelines
 from xinstruct_site.people.models import Language, User
 
 FRESH = dt.timedelta(minutes=15)
-SMALL = 2_000  # reviews that are counted while somebody waits for the page
+SMALL = 2_000  # reviews that are counted while somebody waits for the page, and so more often
+SMALL_FRESH = dt.timedelta(minutes=1)
 DAYS = 30
 HEADS_UP = dt.timedelta(days=7)  # after which a lead sees a signal that the person has not
 
@@ -47,13 +48,13 @@ COLUMNS = ("item", "person", "accepts", "ratings", "day", "seconds", "chars", "w
 def known_figures(language: Language) -> DeskFigures | None:
     """The figures as they were counted last; None where never. Old ones of a small language are counted anew."""
     known = DeskFigures.objects.filter(language=language).first()
-    if (known is None or is_old(known)) and reviews_of(language) <= SMALL:
+    if is_old(known, SMALL_FRESH) and reviews_of(language) <= SMALL:
         return count_anew(language)
     return known
 
 
-def is_old(known: DeskFigures | None) -> bool:
-    return known is None or known.computed_at < timezone.now() - FRESH
+def is_old(known: DeskFigures | None, fresh: dt.timedelta = FRESH) -> bool:
+    return known is None or known.computed_at < timezone.now() - fresh
 
 
 def reviews_of(language: Language) -> int:
