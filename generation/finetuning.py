@@ -199,7 +199,6 @@ def _train_claimed(run: FineTuneRun, on_progress: Callable[[Progress], None] | N
         run.refresh_from_db(fields=["held_out", "validation"])
         # Of all workers that it took, not of the last one alone.
         outcome.loss_first = run.log.order_by("step").values_list("loss", flat=True)[0]
-        outcome.validation_loss_first = run.validation[0][1] if run.validation else None
         if lesson:
             calibrating.write(written, calibrated(written, lesson))
         results.write_recipe(written, run, rows, outcome)

@@ -53,8 +53,6 @@ class Outcome:
     steps: int = 0
     loss_first: float = 0.0
     loss_last: float = 0.0
-    validation_loss_first: float | None = None  # of the base model
-    validation_loss_last: float | None = None
     tokens: int = 0
     seconds: float = 0.0
     skipped: int = 0  # pairs whose prompt alone fills the context
@@ -358,7 +356,8 @@ def _callback(watch: Watch, outcome: Outcome) -> Any:
             if "train_runtime" in logs:
                 outcome.seconds = float(logs["train_runtime"])
             if "eval_loss" in logs:
-                self.validated(state.global_step, float(logs["eval_loss"]))
+                logger.info("validation loss %.4f at step %d", logs["eval_loss"], state.global_step)
+                watch.validated(state.global_step, float(logs["eval_loss"]))
             if "loss" not in logs:
                 return
             loss = float(logs["loss"])
@@ -374,13 +373,6 @@ def _callback(watch: Watch, outcome: Outcome) -> Any:
                 control.should_training_stop = True
                 control.should_evaluate = False
                 control.should_save = watch.wants_checkpoint()
-
-        def validated(self, step: int, loss: float) -> None:
-            if step == 0:
-                outcome.validation_loss_first = loss
-            outcome.validation_loss_last = loss
-            logger.info("validation loss %.4f at step %d", loss, step)
-            watch.validated(step, loss)
 
         def speed(self, *, interrupted: bool) -> float | None:
             """Tokens per second of the last steps; what comes between them, checkpoints and validation, is left out."""
