@@ -81,7 +81,8 @@ def open_duel(
 def _answered_by_both(
     question_set: QuestionSet, language: Language, base: ModelVersion, rival: ModelVersion
 ) -> list[tuple[Answer, Answer]]:
-    answers = Answer.objects.filter(question__question_set=question_set, question__language=language)
+    asked = question_set.questions.standing().filter(language=language)
+    answers = Answer.objects.filter(question__in=asked)
     theirs = {answer.question_id: answer for answer in answers.filter(model_version=rival)}
     ours = answers.filter(model_version=base).order_by("question")
     return [(answer, theirs[answer.question_id]) for answer in ours if answer.question_id in theirs]

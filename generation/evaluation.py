@@ -45,7 +45,7 @@ def open_evaluation(question_set: QuestionSet, version: ModelVersion, created_by
     """
     if version.task != Task.ANSWER:
         raise EvaluationError(f"'{version.name}' is there to {version.task}, not to answer.")
-    total = question_set.questions.count()
+    total = question_set.questions.standing().count()
     if not total:
         raise EvaluationError(f"The question set '{question_set.name}' is empty.")
     with transaction.atomic():
@@ -108,7 +108,8 @@ def _answer(evaluation: Evaluation, on_progress: Callable[[int, int], None] | No
         return None
     backend = drafting.load(version)
     missing = list(
-        evaluation.question_set.questions.exclude(answers__model_version=version)
+        evaluation.question_set.questions.standing()
+        .exclude(answers__model_version=version)
         .select_related("language")
         .order_by("pk")
     )

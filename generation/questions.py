@@ -236,5 +236,5 @@ def from_release(release: Release, name: str, created_by: User | None = None) ->
 
 def erase(sha256s: Iterable[str]) -> int:
     """Empty the questions that came from texts of these hashes; nobody is asked them any more. Returns how many."""
-    held = Question.objects.filter(extra__text_sha256__in=list(sha256s)).exclude(instruction="")
+    held = Question.objects.standing().filter(extra__text_sha256__in=list(sha256s))
     return held.update(instruction="", input="", reference="")

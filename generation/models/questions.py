@@ -40,6 +40,12 @@ class QuestionSet(models.Model):
         return self.name
 
 
+class QuestionQuerySet(models.QuerySet["Question"]):
+    def standing(self) -> Self:
+        """Those that were not taken down."""
+        return self.exclude(instruction="")
+
+
 class Question(models.Model):
     """One thing that models are asked, in the language or in English; the answer is to be in the language."""
 
@@ -53,6 +59,8 @@ class Question(models.Model):
     source = models.CharField(max_length=300, blank=True)
     licence_id = models.CharField(max_length=100)
     extra = models.JSONField(default=dict)
+
+    objects = QuestionQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["question_set", "language", "key"], name="one_question_per_key")]

@@ -66,6 +66,17 @@ def test_who_takes_it_up_asks_only_what_is_missing_and_draws_the_same_answers(ar
     assert dict(Answer.objects.values_list("question__key", "body")) == bodies
 
 
+def test_question_that_was_taken_down_is_asked_of_no_model(arena, version, finnish):
+    make_questions(finnish, 1, extra={"text_sha256": "b" * 64})
+    questions.erase(["b" * 64])
+
+    row = evaluation.open_evaluation(arena, version)
+    evaluation.evaluate(row)
+
+    row.refresh_from_db()
+    assert (row.state, row.done, row.total) == (JobState.DONE, 3, 3)
+
+
 def test_set_that_grew_is_gone_on_with(arena, version, finnish):
     evaluation.evaluate(evaluation.open_evaluation(arena, version))
     make_questions(finnish, 2)
