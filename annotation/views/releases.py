@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import changes, filtering, freezing, jobs
+from annotation import adjudicating, auditing, changes, filtering, freezing, jobs
 from annotation.documents import DOCUMENTS
 from annotation.formats import offered
 from annotation.models import Pair
@@ -105,6 +105,7 @@ def release(request: MaintainerRequest, public_id: str) -> HttpResponse:
         "formats": offered(one),
         "documents": DOCUMENTS,
         "withdraw_form": WithdrawForm(),
+        "to_audit": _to_audit(one, by_code) if one.is_candidate else [],
         "is_going_on": one.is_going_on,
     }
     template = "annotation/release.html#live" if request.htmx else "annotation/release.html"
@@ -126,6 +127,19 @@ def _parts(one: Release, by_code: dict[str, Language]) -> list[dict[str, Any]]:
             "changes": [one.changelog[kind].get(code, 0) for kind in changes.KINDS] if one.changelog else [],
         }
         for code in sorted(codes)
+    ]
+
+
+def _to_audit(one: Release, by_code: dict[str, Language]) -> list[dict[str, Any]]:
+    """Of each language of a candidate: what is left of its sample, and what is not in it since nobody has decided."""
+    return [
+        {
+            "language": language,
+            "sample": auditing.sample(language, one).count(),
+            "held": auditing.held(language).count(),
+            "disputed": adjudicating.disputed(language).count(),
+        }
+        for _code, language in sorted(by_code.items())
     ]
 
 

@@ -80,6 +80,8 @@ def test_a_candidate_is_published_from_its_page_and_withdrawn_with_a_reason(
 ):
     release = freezing.build_release("v1", [finnish], candidate=True)
     client.force_login(maintainer)
+    page = client.get(reverse("release", args=[release.public_id])).content.decode()
+    assert f"/audit/fi/?lane=sample&amp;release={release.public_id}" in page
     for _ in range(2):  # pressed twice
         assert client.post(reverse("publish_release", args=[release.public_id])).status_code == 302
     jobs.build_release(release.pk)
