@@ -112,8 +112,8 @@ def held(language: Language) -> QuerySet[Pair]:
 
 def flagged(language: Language) -> QuerySet[Pair]:
     """Accepted pairs of whose item somebody said that something is wrong with it, oldest first."""
-    said = Review.objects.standing().filter(item__language=language).exclude(flags={})
-    return auditable(language).filter(state=PairState.ACCEPTED, item__in=said.values("item")).order_by("pk")
+    said = Review.objects.standing().filter(item=OuterRef("item")).exclude(flags={})
+    return auditable(language).filter(Exists(said), state=PairState.ACCEPTED).order_by("pk")
 
 
 def sample(language: Language, release: Release | None = None) -> QuerySet[Pair]:

@@ -6,12 +6,11 @@ are counted on the spot.
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import asdict
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from annotation import figures, finding
@@ -115,15 +114,11 @@ def pace(language: Language) -> tuple[list[tuple[dt.date, int]], list[tuple[dt.d
 
 def differing(language: Language, one: User, other: User) -> QuerySet[Review]:
     """The first person's reviews of decided items on which the second decided otherwise, newest first."""
-    of_language = Review.objects.standing().filter(
-        item__language=language, slot__isnull=False, review_pass=1,
-        item__state__in=[ItemState.ACCEPTED, ItemState.REJECTED],
-    )  # fmt: skip
-    ids = of_language.filter(reviewer=other).values_list("item", "decision")
-    theirs: Mapping[int, str] = dict(ids)
-    mine = of_language.filter(reviewer=one, item__in=theirs).values_list("pk", "item", "decision")
-    differ = [pk for pk, item, decision in mine if theirs[item] != decision]
-    return Review.objects.filter(pk__in=differ).select_related("item__text").order_by("-submitted_at")
+    counted = Review.objects.standing().filter(slot__isnull=False, review_pass=1)
+    otherwise = counted.filter(item=OuterRef("item"), reviewer=other).exclude(decision=OuterRef("decision"))
+    decided = [ItemState.ACCEPTED, ItemState.REJECTED]
+    mine = counted.filter(reviewer=one, item__language=language, item__state__in=decided)
+    return mine.filter(Exists(otherwise)).select_related("item__text").order_by("-submitted_at")
 
 
 # Signals

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from annotation import adjudicating, auditing, queues, voting
 from annotation.models import Slot
 from annotation.overview import pipelines
+from annotation.views.audits import at_most
 from generation.queueing import live_workers
 from xinstruct_site.people import guidelines
 from xinstruct_site.people.models import Language, Role, User
@@ -50,12 +51,12 @@ def waiting_for(user: User) -> list[tuple[Language, int]]:
     return [(language, waiting_items(user, language)) for language in languages]
 
 
-def for_linguists(user: User, language: Language) -> int | None:
+def for_linguists(user: User, language: Language) -> list[str] | None:
     """How many held pairs and disputed items wait for this person; None where they are no linguist there."""
     if not user.has_role(language, Role.LINGUIST):
         return None
-    held = auditing.for_linguist(auditing.held(language), user).count()
-    return held + adjudicating.for_linguist(adjudicating.disputed(language), user).count()
+    held = auditing.for_linguist(auditing.held(language), user)
+    return [at_most(held), at_most(adjudicating.for_linguist(adjudicating.disputed(language), user))]
 
 
 def waiting_items(user: User, language: Language) -> int:

@@ -174,6 +174,9 @@ def test_note_reaches_those_who_reviewed_it_and_names_nobody(client, linguist, d
 
 def test_home_tells_linguists_and_nobody_else_how_much_waits_for_them(client, linguist, item, disputed, zara):
     client.force_login(linguist)
-    assert "Audit: 2" in client.get("/").content.decode()
+    page = client.get("/").content.decode()
+    assert "Audit</a>" not in page
+    assert ">Audit: 1</a>" in page
+    assert ">Disputed: 1</a>" in page
     client.force_login(zara)
     assert "Audit" not in client.get("/").content.decode()
