@@ -15,7 +15,7 @@ from annotation import history, verdicts
 from annotation.agreement import Wording
 from annotation.auditing import DecidedMeanwhile, Invalid, NotYours, OwnWork, TooLate
 from annotation.history import Said
-from annotation.models import Adjudication, Audit, Decision, Item, ItemKind, ItemState, PairState, Review
+from annotation.models import Adjudication, Audit, Decision, Gold, Item, ItemKind, ItemState, PairState, Review
 from annotation.reviewing import locked
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -126,7 +126,7 @@ def withdraw(user: User, done: Adjudication) -> None:
         if not standing.update(withdrawn_at=timezone.now()):
             return
         current = item.pairs.current().first()
-        if (current and current.pk) != done.pair_id:
+        if (current and current.pk) != done.pair_id or Gold.objects.filter(item=item).exists():
             raise TooLate
         if current:
             current.item = item

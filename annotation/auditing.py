@@ -20,6 +20,7 @@ from annotation.models import (
     AuditTag,
     AuditVerdict,
     Concern,
+    Gold,
     Item,
     ItemKind,
     ItemState,
@@ -293,7 +294,7 @@ def withdraw(user: User, done: Audit) -> None:
         if done.verdict == AuditVerdict.SEND_BACK:
             _take_back_from_others(item, done)
         current = item.pairs.current().first()
-        if current and current.pk not in {pair.pk, done.outcome_id}:
+        if (current and current.pk not in {pair.pk, done.outcome_id}) or Gold.objects.filter(item=item).exists():
             raise TooLate
         if current and current.pk != pair.pk:
             if Audit.objects.standing().filter(pair=current).exists():

@@ -41,7 +41,7 @@ def visible_items(user: User, language: Language) -> QuerySet[Item]:
     """Items whose page this person may open. Practice has pages of its own."""
     items = Item.objects.filter(language=language).exclude(kind=ItemKind.PRACTICE)
     if leads(user, language):
-        return items
+        return items.filter(gold=None)  # what people say of gold is on a page of its own
     return items.filter(Exists(Review.objects.filter(item=OuterRef("pk"), reviewer=user)))
 
 
@@ -90,7 +90,9 @@ def find_items(
         after: public id of the last item of the page before.
     """
     visible = visible_items(user, language)
-    items = visible.order_by("-pk")
+    # Not by key for who is served gold: it is made after the items that it lies among.
+    order = ("-pk",) if leads(user, language) else ("-created_at", "-public_id")
+    items = visible.order_by(*order)
     if state:
         items = items.filter(state=state)
     if waiting:
@@ -103,7 +105,8 @@ def find_items(
             said = said.filter(flags__has_key=flag).exclude(flags={})
         items = items.filter(pk__in=said.values("item"))
     if after and (last := visible.filter(public_id=after).first()):
-        items = items.filter(pk__lt=last.pk)
+        older = Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, public_id__lt=last.public_id)
+        items = items.filter(Q(pk__lt=last.pk) if leads(user, language) else older)
     goes_on = ""
     if words:
         # Without trigrams a search reads rows one by one: it reads so many, then offers to go on.
@@ -113,7 +116,7 @@ def find_items(
         if leads(user, language):
             decided = Pair.objects.current().filter(item=OuterRef("pk"), instruction__icontains=words)
             found_in |= Q(Exists(decided))
-        items = Item.objects.filter(found_in, pk__in=[pk for pk, _public_id in window[:SEARCH_WINDOW]]).order_by("-pk")
+        items = Item.objects.filter(found_in, pk__in=[pk for pk, _public_id in window[:SEARCH_WINDOW]]).order_by(*order)
     rows = list(
         items.select_related("text", "round")
         .only("public_id", "state", "created_at", "decided_at", "text__title", "round__number")

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from annotation import desk, exports, freezing, judging_duels, labels, overview, queues, similar
+from annotation import desk, exports, freezing, judging_duels, labels, overview, queues, screening, similar
 from annotation.models import DeskFigures, JudgeRun
 from generation import curation, queueing
 from generation.jobs import freezing_ratings
@@ -139,10 +139,13 @@ def ring_desk(language: Language) -> None:
 
 
 def ring_again() -> int:
-    """Periodic: queue releases again that wait without a job, and what there is to remember.
+    """Periodic: queue releases again that wait without a job, what there is to remember, and who is to pause.
 
     Freezing a release that is being frozen only waits for it.
     """
+    for language in screening.languages_with_gold():
+        if paused := screening.look(language):
+            logger.info("paused %d people in %s for a talk", len(paused), language.code)
     for language in similar.languages_to_remember():
         queueing.ring_named(remember_accepted, language, QUEUE, f"remember-{language.pk}")
     waiting = JudgeRun.objects.filter(state=JobState.QUEUED)

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation import tallies
 from annotation.files import canonical
 from annotation.freezing import NAME, NameTaken, NothingToRelease, ReleaseError
 from annotation.models import Decision, Item, ItemKind, ItemState, Pair, Review
@@ -61,7 +62,10 @@ def build(name: str, languages: Iterable[Language], *, gold: int = 0, created_by
             for start in range(0, len(keys), BATCH):
                 rows = _rows([key.pk for key in keys[start : start + BATCH]])
                 if gold:
-                    Item.objects.filter(public_id__in=[row["item"] for row in rows]).update(kind=ItemKind.GOLD)
+                    gold_items = Item.objects.filter(public_id__in=[row["item"] for row in rows])
+                    for pair in Pair.objects.releasable().filter(item__in=gold_items):
+                        tallies.accepted(language.pk, pair.created_at, -1)
+                    gold_items.update(kind=ItemKind.GOLD)
                 _write(release, rows, position, digest)
                 position += len(rows)
                 counts[language.code] = counts.get(language.code, 0) + len(rows)

@@ -61,12 +61,18 @@ class Item(models.Model):
     policy_version = models.PositiveIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
     decided_at = models.DateTimeField(null=True, blank=True)
+    gold = models.ForeignKey(
+        "Gold", on_delete=models.PROTECT, null=True, blank=True, related_name="copies",
+        help_text="Of a gold item that people are served: whose known answer it has.",
+    )  # fmt: skip
 
     class Meta:
         verbose_name = _("item")
         verbose_name_plural = _("items")
         constraints = [
-            models.UniqueConstraint(fields=["text", "round"], name="one_item_per_text_and_round"),
+            models.UniqueConstraint(
+                fields=["text", "round"], condition=Q(gold=None), name="one_item_per_text_and_round"
+            ),
             models.CheckConstraint(
                 condition=Q(round__isnull=False) | Q(kind=ItemKind.PRACTICE), name="only_practice_is_in_no_round"
             ),
@@ -121,6 +127,10 @@ class Slot(models.Model):
     )
     wordings = models.JSONField(null=True, blank=True, help_text="A tie-break's choices, blind.")
     for_linguists = models.BooleanField(default=False, help_text="Only who leads the language is served it.")
+    gold_text = models.ForeignKey(
+        Text, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False,
+        help_text="Of a gold item: its text. Nobody who has met the text in another item is served it.",
+    )  # fmt: skip
     # What a claim leaves out by the group. Kept where the priority is; the reviews themselves are looked at as well.
     reviewed_by = ArrayField(
         models.BigIntegerField(), default=list, blank=True, help_text="While open: who reviewed the item, ascending."
@@ -268,6 +278,62 @@ class Flag(models.TextChoices):
     PERSONAL_DATA = "personal_data", _("Personal data")
     CULTURAL = "cultural", _("Cultural concern")
     BROKEN_TEXT = "broken_text", _("Broken text")
+
+
+class Gold(models.Model):
+    """The known answer of a decided item. People are served copies of the item and never the item itself."""
+
+    item = models.OneToOneField(Item, on_delete=models.PROTECT, related_name="known_answer")
+    decision = models.CharField(_("decision"), max_length=6, choices=Decision)
+    overall_low = models.PositiveSmallIntegerField()
+    overall_high = models.PositiveSmallIntegerField()
+    made_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("gold")
+        verbose_name_plural = _("gold")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(overall_low__gte=1, overall_high__lte=5, overall_low__lte=F("overall_high")),
+                name="known_overall_is_a_range_in_1_to_5",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"known answer of item {self.item_id}"
+
+
+class PauseReason(models.TextChoices):
+    GOLD = "gold", _("answers on gold")
+    ENTRY = "entry", _("entry")
+
+
+class Pause(models.Model):
+    """That somebody is served nothing in a language until a linguist has talked with them."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="pauses")
+    language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="pauses")
+    reason = models.CharField(max_length=6, choices=PauseReason)
+    at = models.DateTimeField(default=timezone.now)
+    right = models.PositiveIntegerField(help_text="Of the answers that led to it.")
+    answers = models.PositiveIntegerField()
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    note = models.TextField(_("note"), blank=True, help_text="The person reads it.")
+
+    class Meta:
+        verbose_name = _("pause")
+        verbose_name_plural = _("pauses")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "language"], condition=Q(lifted_at=None), name="one_pause_per_person_and_language"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"pause of {self.user} in {self.language}"
 
 
 class ReviewQuerySet(models.QuerySet["Review"]):
@@ -646,6 +712,8 @@ class Tally(models.Model):
     person = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     day = models.DateField(help_text="In the installation's time zone.")
     number = models.IntegerField(default=0)
+    # Gold is no accepted pair. Only who decides on it sees the count go on as on every other item.
+    seeming = models.IntegerField(default=0, help_text="What this person takes for accepted pairs, and is gold.")
 
     class Meta:
         constraints = [

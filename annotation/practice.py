@@ -14,7 +14,18 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import Decision, Item, ItemKind, ItemState, Lesson, PracticeAnswer, PracticeDone, Review
+from annotation import screening
+from annotation.models import (
+    Decision,
+    Item,
+    ItemKind,
+    ItemState,
+    Lesson,
+    PauseReason,
+    PracticeAnswer,
+    PracticeDone,
+    Review,
+)
 from generation.models import Import, Text
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -93,9 +104,25 @@ def answer(user: User, lesson: Lesson, *, decision: str, overall: int) -> Practi
     given, _is_new = PracticeAnswer.objects.get_or_create(
         item=lesson.item, user=user, defaults={"decision": decision, "overall": overall}
     )
-    if course(user, lesson.item.language).next is None:
-        finish(user, lesson.item.language)
+    taken = course(user, lesson.item.language)
+    if taken.next is None:
+        end(user, lesson.item.language, taken)
     return given
+
+
+def end(user: User, language: Language, taken: Course) -> None:
+    """After the last answer: to work; or where the language screens and it was not enough, a talk comes first."""
+    right, answers = taken.agreed, len(taken.lessons)
+    if not screening.is_screened(taken.lessons) or screening.passes(language, right, answers):
+        finish(user, language)
+    elif not PracticeDone.objects.filter(user=user, language=language).exists():
+        screening.pause(user, language, PauseReason.ENTRY, right=right, answers=answers)
+
+
+def may_pass_over(user: User, language: Language) -> bool:
+    """Where a language screens, nobody begins without it, nor once more after having read the answers."""
+    is_done = PracticeDone.objects.filter(user=user, language=language).exists()
+    return is_done or not screening.is_screened(lessons_of(language))
 
 
 def finish(user: User, language: Language) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from psycopg.errors import UniqueViolation
 
-from annotation import reading
+from annotation import mixing, reading
 from annotation.models import Item, ItemState, Review, Skip, Slot, SlotState
 from generation import doubt
 from generation.models import Round
@@ -94,6 +94,7 @@ def open_items(round: Round) -> int:
                 for item, selection in zip(items, batch, strict=True)
                 for number in range(1, language.overlap + 1)
             )  # fmt: skip
+        mixing.mix_in(language)
     return len(selections)
 
 
@@ -103,6 +104,12 @@ MAY_TAKE = """
     slot.language_id = %(language)s AND slot.state IN ('free', 'held')
     AND (slot.state = 'free' OR slot.lease_expires_at < statement_timestamp())
     AND (%(leads)s OR NOT slot.for_linguists)
+    AND (slot.gold_text_id IS NULL OR NOT %(leads)s AND NOT EXISTS (
+        SELECT FROM annotation_item AS met WHERE met.text_id = slot.gold_text_id AND (
+            EXISTS (SELECT FROM annotation_slot AS had WHERE had.item_id = met.id AND had.holder_id = %(user)s)
+            OR EXISTS (SELECT FROM annotation_skip AS skip WHERE skip.item_id = met.id AND skip.user_id = %(user)s)
+            OR EXISTS (SELECT FROM annotation_review AS said
+                        WHERE said.item_id = met.id AND said.reviewer_id = %(user)s))))
     AND NOT EXISTS (SELECT FROM annotation_slot AS own WHERE own.item_id = slot.item_id AND own.holder_id = %(user)s)
     AND NOT EXISTS (SELECT FROM annotation_skip AS skip WHERE skip.item_id = slot.item_id AND skip.user_id = %(user)s)
     AND NOT EXISTS (SELECT FROM annotation_review AS review
@@ -222,13 +229,21 @@ def _open_slots(language: Language) -> QuerySet[Slot]:
 
 def _open_slots_for(user: User, language: Language) -> QuerySet[Slot]:
     slots = _open_slots(language)
-    return slots if user.has_role(language, Role.LINGUIST) else slots.filter(for_linguists=False)
+    # Who leads a language can read its known answers.
+    return slots.filter(gold_text=None) if user.has_role(language, Role.LINGUIST) else slots.filter(for_linguists=False)
 
 
 def open_to(user: User, language: Language) -> QuerySet[Slot]:
     """Open slots of items that this person has not held, done or skipped."""
     of_item = {"item": OuterRef("item")}
+    met = Item.objects.filter(
+        Exists(Slot.objects.filter(item=OuterRef("pk"), holder=user))
+        | Exists(Skip.objects.filter(item=OuterRef("pk"), user=user))
+        | Exists(Review.objects.filter(item=OuterRef("pk"), reviewer=user)),
+        text=OuterRef("gold_text"),
+    )
     return _open_slots_for(user, language).filter(
+        Q(gold_text=None) | ~Exists(met),
         ~Exists(Slot.objects.filter(**of_item, holder=user)),
         ~Exists(Skip.objects.filter(**of_item, user=user)),
         ~Exists(Review.objects.standing().filter(**of_item, reviewer=user)),
@@ -253,7 +268,7 @@ def _why_empty(user: User, language: Language) -> QueueEmpty | None:
         return None
     if _open_slots_for(user, language).exists():
         return QueueEmpty(EmptyReason.ONLY_YOURS)
-    if _open_slots(language).exists():
+    if _open_slots(language).filter(for_linguists=True).exists():
         return QueueEmpty(EmptyReason.FOR_LINGUISTS)
     if Item.objects.filter(language=language, round__isnull=False).exists():
         return QueueEmpty(EmptyReason.ALL_DONE)
@@ -322,7 +337,7 @@ PROGRESS = """
     SELECT coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL AND day = %(today)s), 0)::int,
            coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL AND day >= %(monday)s), 0)::int,
            coalesce(sum(number) FILTER (WHERE person_id IS NOT NULL), 0)::int,
-           coalesce(sum(number) FILTER (WHERE person_id IS NULL), 0)::int
+           coalesce(sum(number) FILTER (WHERE person_id IS NULL), 0)::int + coalesce(sum(seeming), 0)::int
       FROM annotation_tally
      WHERE language_id = %(language)s AND (person_id = %(user)s OR person_id IS NULL)
 """

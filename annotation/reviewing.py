@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from annotation import queues, reading, tallies, trimming, verdicts
 from annotation.agreement import trimmed
-from annotation.models import AuditVerdict, Autosave, Decision, Flag, Item, ItemState, Review, Slot, SlotState
+from annotation.models import AuditVerdict, Autosave, Decision, Flag, Gold, Item, ItemState, Review, Slot, SlotState
 from annotation.relabelling import LONGEST_VARIETY
 from generation.models import Candidate
 from xinstruct_site.people import rows
@@ -323,7 +323,8 @@ def locked(item: Item) -> Item:
 def _is_with_linguists(item: Item) -> bool:
     """Sent back, an item is the reviewers' again."""
     audits = item.audits.standing().exclude(verdict=AuditVerdict.SEND_BACK)
-    return audits.exists() or item.adjudications.filter(withdrawn_at=None).exists()
+    is_known = Gold.objects.filter(item=item).exists()
+    return audits.exists() or is_known or item.adjudications.filter(withdrawn_at=None).exists()
 
 
 # The rules of a review

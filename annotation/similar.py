@@ -8,7 +8,7 @@ from collections import Counter
 
 from django.db.models import F, Q
 
-from annotation.models import Item, Pair, PairQuerySet, PairState
+from annotation.models import Item, ItemKind, Pair, PairQuerySet, PairState
 from generation import embedding, likeness
 from generation.models import Candidate, KnownInstruction
 from xinstruct_site.people.models import Language
@@ -19,9 +19,14 @@ LOOKED_AT = 500  # of the newest pairs, when a worker looks whether there is som
 WORTH_A_JOB = 20  # loading the embedder takes seconds
 
 
+def _accepted() -> PairQuerySet:
+    """Gold is none of them: nobody is to find its known answer."""
+    return Pair.objects.current().filter(state=PairState.ACCEPTED, item__kind=ItemKind.NORMAL)
+
+
 def unremembered(language: Language | None = None) -> PairQuerySet:
     """Current accepted pairs whose wording is not among the known instructions yet."""
-    pairs = Pair.objects.current().filter(state=PairState.ACCEPTED, item__text__known_instruction__isnull=False)
+    pairs = _accepted().filter(item__text__known_instruction__isnull=False)
     if language is not None:
         pairs = pairs.filter(item__language=language)
     known = "item__text__known_instruction__"
@@ -30,7 +35,7 @@ def unremembered(language: Language | None = None) -> PairQuerySet:
 
 def remember_accepted(language: Language) -> int:
     """Put in what people accepted, take back what no longer stands. Returns how many changed; called again, none."""
-    standing = Pair.objects.current().filter(state=PairState.ACCEPTED).values("item__text")
+    standing = _accepted().values("item__text")
     gone = KnownInstruction.objects.filter(language=language, is_accepted=True).exclude(text__in=standing)
     changed = gone.update(is_accepted=False)
     rows = list(unremembered(language).values_list("item__text", "instruction"))

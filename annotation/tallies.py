@@ -10,12 +10,13 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from annotation.models import Pair, PairState, Review, Tally
+from annotation.models import ItemKind, Pair, PairState, Review, Tally
 from xinstruct_site.people.models import User
 
 ADD = """
-    INSERT INTO annotation_tally AS tally (language_id, person_id, day, number) VALUES (%s, %s, %s, %s)
-    ON CONFLICT (language_id, person_id, day) DO UPDATE SET number = tally.number + excluded.number
+    INSERT INTO annotation_tally AS tally (language_id, person_id, day, number, seeming) VALUES (%s, %s, %s, %s, %s)
+    ON CONFLICT (language_id, person_id, day)
+    DO UPDATE SET number = tally.number + excluded.number, seeming = tally.seeming + excluded.seeming
 """
 
 
@@ -39,9 +40,14 @@ def accepted(language_id: int, at: dt.datetime, change: int) -> None:
     _add(language_id, None, at, change)
 
 
-def _add(language_id: int, person_id: int | None, at: dt.datetime, change: int) -> None:
+def seemed_accepted(user: User, language_id: int, at: dt.datetime, change: int) -> None:
+    """Gold that this person decided on came to be accepted, or ceased to be: no pair, but for their own eyes."""
+    _add(language_id, user.pk, at, 0, seeming=change)
+
+
+def _add(language_id: int, person_id: int | None, at: dt.datetime, change: int, seeming: int = 0) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(ADD, [language_id, person_id, timezone.localdate(at), change])
+        cursor.execute(ADD, [language_id, person_id, timezone.localdate(at), change, seeming])
 
 
 def recount() -> list[Drift]:
@@ -66,7 +72,8 @@ def counted() -> dict[tuple[int, int | None, dt.date], int]:
     """Every count anew, from reviews and pairs themselves."""
     counts: dict[tuple[int, int | None, dt.date], int] = {}
     reviews = Review.objects.standing().values_list("item__language_id", "reviewer_id", "submitted_at")
-    pairs = Pair.objects.current().filter(state=PairState.ACCEPTED).values_list("item__language_id", "created_at")
+    accepted = Pair.objects.current().filter(state=PairState.ACCEPTED, item__kind=ItemKind.NORMAL)
+    pairs = accepted.values_list("item__language_id", "created_at")
     for language_id, person_id, at in reviews.iterator():
         key = (language_id, person_id, timezone.localdate(at))
         counts[key] = counts.get(key, 0) + 1

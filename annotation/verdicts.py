@@ -7,7 +7,19 @@ from django.utils import timezone
 
 from annotation import reading, relabelling, tallies
 from annotation.agreement import Ballot, Result, Verdict, Wording, verdict
-from annotation.models import Decision, Flag, Item, ItemState, Origin, Pair, PairState, Review, Slot, SlotState
+from annotation.models import (
+    Decision,
+    Flag,
+    Item,
+    ItemKind,
+    ItemState,
+    Origin,
+    Pair,
+    PairState,
+    Review,
+    Slot,
+    SlotState,
+)
 from generation.models import Release, ReleaseState
 from xinstruct_site.people import rows
 from xinstruct_site.people.models import Event, EventKind, User
@@ -59,21 +71,21 @@ def reopen(item: Item, *, actor: User | None = None) -> None:
     relabelling.take_back(item, actor)
     if pair := item.pairs.current().first():
         pair.item = item
-        retire(pair)
+        retire(pair, actor=actor)
 
 
-def change_state(pair: Pair, state: PairState, *, is_current: bool = True) -> None:
+def change_state(pair: Pair, state: PairState, *, is_current: bool = True, actor: User | None = None) -> None:
     """Move a pair of a locked item to a state, and keep the count of accepted ones right."""
     counted, counts = _counts(pair), state == PairState.ACCEPTED and is_current
     pair.state, pair.is_current = state, is_current
     pair.save(update_fields=["state", "is_current"])
     if counts != counted:
-        tallies.accepted(pair.item.language_id, pair.created_at, +1 if counts else -1)
+        _count(pair, +1 if counts else -1, actor)
 
 
-def retire(pair: Pair) -> None:
+def retire(pair: Pair, *, actor: User | None = None) -> None:
     """A pair of a locked item is no longer what the item came to."""
-    change_state(pair, PairState.WITHDRAWN, is_current=False)
+    change_state(pair, PairState.WITHDRAWN, is_current=False, actor=actor)
 
 
 def put_in_place_of(pair: Pair | None, item: Item, wording: Wording, *, decided_by: list[str]) -> Pair:
@@ -113,6 +125,13 @@ def _counts(pair: Pair) -> bool:
     return pair.is_current and pair.state == PairState.ACCEPTED
 
 
+def _count(pair: Pair, change: int, actor: User | None) -> None:
+    if pair.item.kind == ItemKind.NORMAL:
+        tallies.accepted(pair.item.language_id, pair.created_at, change)
+    elif actor and pair.item.gold_id:
+        tallies.seemed_accepted(actor, pair.item.language_id, pair.created_at, change)
+
+
 def _origin(wording: Wording) -> Origin:
     return Origin.WEB if wording.response_edit is None else Origin.WEB_HUMAN
 
@@ -150,7 +169,7 @@ def _decide(item: Item, reached: Verdict, reviews: list[Review], actor: User | N
         reviews=list(reached.agreeing),
     )
     if pair and pair.state == PairState.ACCEPTED:
-        tallies.accepted(item.language_id, pair.created_at, +1)
+        _count(pair, +1, actor)
 
 
 def _write_pair(item: Item, wording: Wording, agreeing: list[Review], *, accepted: bool) -> Pair:
@@ -206,6 +225,7 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
             order=last.order,
             expects_good=last.expects_good,
             for_linguists=last.for_linguists,
+            gold_text_id=last.gold_text_id,
             wordings=wordings,
             priority=TIE_BREAK_PRIORITY,
             reviewed_by=reviewed_by,

@@ -128,7 +128,7 @@ def make_items(language: Language, count: int = 1, *, texts: list[Text] | None =
         for rank, text in enumerate(texts, 1)
     )
     queues.open_items(round_)
-    return list(round_.items.order_by("slots__order").distinct())
+    return list(round_.items.filter(gold=None).order_by("slots__order").distinct())
 
 
 def make_release(*rows: dict[str, Any], name: str = "spring", splits: tuple[str, ...] = (), **fields: Any) -> Release:

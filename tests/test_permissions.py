@@ -14,9 +14,9 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from annotation import adjudicating, auditing, practice, queues
+from annotation import adjudicating, auditing, gold, practice, queues
 from annotation.agreement import Wording
-from annotation.models import Duel, Flag, Item, Pair
+from annotation.models import Duel, Flag, Item, Pair, Pause
 from generation.models import (
     FineTuneRun,
     Import,
@@ -79,6 +79,11 @@ TABLE: dict[str, Row] = {
     "guidelines_history": Row(MEMBERS),
     "guidelines_version": Row(MEMBERS),
     "policy": Row(LEADS, LEADS),
+    "gold": Row(LEADS, LEADS),
+    "talk": Row(LEADS, LEADS),
+    "make_gold": Row(None, LEADS),
+    "retire_gold": Row(None, LEADS),
+    "paused": Row(MEMBERS),
     "lessons": Row(LEADS, LEADS),
     "retire_lesson": Row(None, LEADS),
     "practice": Row(MEMBERS),
@@ -215,6 +220,7 @@ def world(settings) -> dict[str, dict[str, Any]]:
     said = adjudicating.Submission(uuid.uuid4(), "accept", 4, "", Wording("So."))
     decided = adjudicating.adjudicate(linguist, items[3], said)
     queues.claim_next(stranger, finnish)
+    known = gold.make(items[3], linguist)
     lesson = practice.make_lesson(
         finnish,
         practice.Sketch(title="t", body="b" * 50, instruction="i", decision="accept", overall=4, explanation="e"),
@@ -246,6 +252,9 @@ def world(settings) -> dict[str, dict[str, Any]]:
         "withdraw_invitation": {"pk": invitation.pk},
         "guidelines_version": {"number": finnish.guidelines_version},
         "retire_lesson": {"public_id": lesson.item.public_id},
+        "talk": {"pk": Pause.objects.create(user=stranger, language=finnish, reason="gold", right=0, answers=3).pk},
+        "make_gold": {"public_id": items[0].public_id},
+        "retire_gold": {"public_id": known.item.public_id},
         "practise": {"public_id": lesson.item.public_id},
         "undo": {"review_id": items[0].reviews.first().pk},
         "duel_report": {"public_id": duel.public_id},
@@ -341,4 +350,4 @@ def test_public_ids_of_another_language_open_nothing_under_the_own_code(world):
             if outcome(client, verb, address) == "allowed":
                 opened.append(f"{verb} {address} ({name})")
     assert not opened, "\n".join(opened)
-    assert Item.objects.filter(language__code="fi").count() == 7  # with the practice item
+    assert Item.objects.filter(language__code="fi", gold=None).count() == 7  # with the practice item

@@ -89,6 +89,8 @@ def claim_again(request: HttpRequest, code: str, public_id: str) -> HttpResponse
     """Back to an item with unsent work on it, where a place is free."""
     language = language_for(request, code)
     item = own_unsent(request, language, public_id)
+    if person(request).is_paused(language):
+        return redirect("paused", code=language.code)
     if queues.claim_again(person(request), item):
         return redirect("review_item", language.code, item.public_id)
     messages.info(request, _("Others were faster. Your words are still here: send them as an extra review, or copy."))

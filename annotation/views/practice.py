@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import practice as practising
+from annotation import screening
 from annotation.cards import RUBRIC
 from annotation.forms import LessonForm, PracticeForm
 from annotation.models import Item, ItemKind, ItemState, Lesson
@@ -42,6 +43,8 @@ def practice(request: HttpRequest, code: str) -> HttpResponse:
     user, language = person(request), language_for(request, code)
     if first := agreement_first(request, user):
         return first
+    if user.is_paused(language):
+        return redirect("paused", code=language.code)
     course = practising.course(user, language)
     if not course.lessons:
         return redirect("review", code=language.code)
@@ -74,16 +77,19 @@ def practise(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
 @login_required
 def finish(request: HttpRequest, code: str) -> HttpResponse:
     """To work, be it through or not."""
-    language = language_for(request, code)
-    practising.finish(person(request), language)
+    user, language = person(request), language_for(request, code)
+    if not practising.may_pass_over(user, language):
+        return redirect("practice", code=language.code)
+    practising.finish(user, language)
     return redirect("review", code=language.code)
 
 
 @require_POST
 @login_required
 def start_over(request: HttpRequest, code: str) -> HttpResponse:
-    language = language_for(request, code)
-    practising.start_over(person(request), language)
+    user, language = person(request), language_for(request, code)
+    if practising.may_pass_over(user, language):
+        practising.start_over(user, language)
     return redirect("practice", code=language.code)
 
 
@@ -102,6 +108,7 @@ def lesson_page(
         "number": [one.pk for one in course.lessons].index(lesson.pk) + 1,
         "total": len(course.lessons),
         "answer": answer,
+        "may_pass_over": not screening.is_screened(course.lessons),
         "explanation": render(lesson.explanation) if answer else "",
     }
     return TemplateResponse(request, "annotation/practice.html", context, status=status)

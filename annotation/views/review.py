@@ -21,7 +21,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from django_htmx.http import replace_url
+from django_htmx.http import HttpResponseClientRedirect, replace_url
 
 from annotation import cards, queues, reading, reviewing, similar, trimming
 from annotation.diffing import shortened, word_diff
@@ -275,6 +275,8 @@ def sender(request: HttpRequest) -> HttpResponse:
 
 def next_card(request: HttpRequest, language: Language, just_sent: Review | None = None) -> HttpResponse:
     user = person(request)
+    if user.is_paused(language):
+        return redirect_to_pause(request, language)
     try:
         slot = queues.claim_next(user, language)
     except queues.QueueEmpty as exc:
@@ -283,6 +285,11 @@ def next_card(request: HttpRequest, language: Language, just_sent: Review | None
         return TemplateResponse(request, template(request), context)
     choices = cards.choices_for(slot.item, slot, user)
     return card(request, Work(user, language, slot.item, slot, choices), just_sent=just_sent)
+
+
+def redirect_to_pause(request: HttpRequest, language: Language) -> HttpResponse:
+    address = reverse("paused", args=[language.code])
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)  # type: ignore[attr-defined]
 
 
 def go_on(request: HttpRequest, language: Language, just_sent: Review | None = None) -> HttpResponse:

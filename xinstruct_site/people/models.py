@@ -69,6 +69,13 @@ class Language(models.Model):
     )  # fmt: skip
     linguists_only = models.BooleanField(_("linguists only"), default=False)
     policy_version = models.PositiveIntegerField(default=1)
+    # Screening: how people are let in and looked after.
+    gold_share = models.PositiveSmallIntegerField(
+        _("hidden gold, in %"), default=5, help_text=_("Of the items that people are served.")
+    )
+    entry_mark = models.PositiveSmallIntegerField(
+        _("entry mark, in %"), default=85, help_text=_("Of ten practice items or more, to be exceeded.")
+    )
 
     objects = LanguageQuerySet.as_manager()
 
@@ -79,6 +86,8 @@ class Language(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(quorum__gte=1, quorum__lte=F("overlap")), name="quorum_within_overlap"),
             models.CheckConstraint(condition=Q(overlap__lte=9), name="overlap_at_most_9"),
+            models.CheckConstraint(condition=Q(gold_share__lte=50), name="gold_is_half_at_most"),
+            models.CheckConstraint(condition=Q(entry_mark__lt=100), name="entry_mark_can_be_exceeded"),
         ]
 
     def __str__(self) -> str:
@@ -204,6 +213,9 @@ class User(AbstractUser):
             for m in self.current_memberships()
         )
 
+    def is_paused(self, language: Language) -> bool:
+        return any(m.language_id == language.pk and m.paused_at for m in self.current_memberships())
+
     def counts_alone(self, language: Language, policy_version: int) -> bool:
         """Whether their accept makes a pair by itself, on items that were opened under that version of the policy."""
         return any(
@@ -224,6 +236,7 @@ class Membership(models.Model):
     counts_alone_from = models.PositiveIntegerField(
         null=True, blank=True, help_text="Since which policy version this person's accept makes a pair by itself."
     )
+    paused_at = models.DateTimeField(null=True, blank=True, help_text="Served nothing until a linguist lifts it.")
 
     class Meta:
         verbose_name = _("membership")
@@ -382,6 +395,10 @@ class EventKind(models.TextChoices):
     AGREED = "agreed"
     GUIDELINES_CHANGED = "guidelines_changed"
     POLICY_CHANGED = "policy_changed"
+    GOLD_MADE = "gold_made"
+    GOLD_RETIRED = "gold_retired"
+    PAUSED = "paused"
+    PAUSE_LIFTED = "pause_lifted"
     PRACTICE_MADE = "practice_made"
     PRACTICE_RETIRED = "practice_retired"
     TEXTS_IMPORTED = "texts_imported"

@@ -1,0 +1,124 @@
+"""Gold: decided items whose answer is known, made by one click of a linguist, and what people answer on their copies.
+
+Gold never gets into a release, nothing is trained on it, and it is in no count of accepted pairs. What was released
+cannot be gold: a model may have learned from it, and people may have read it. Ratings' gold for evaluators is drawn
+apart (labels.py); an item of that may be made known here as well.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation import mixing, tallies, verdicts
+from annotation.models import (
+    Adjudication,
+    Decision,
+    Gold,
+    Item,
+    ItemKind,
+    ItemState,
+    Pair,
+    PairState,
+    Review,
+    SlotState,
+)
+from annotation.reviewing import locked
+from xinstruct_site.people.models import Event, EventKind, Language, User
+
+DECISIONS = {ItemState.ACCEPTED: Decision.ACCEPT, ItemState.REJECTED: Decision.REJECT}
+RANGES = {Decision.ACCEPT: (3, 5), Decision.REJECT: (1, 3)}
+
+
+class NoGold(Exception):
+    """The item cannot be gold. The message is for the linguist who asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody said on a copy, beside what is known."""
+
+    review: Review
+    gold: Gold
+    is_right: bool
+
+
+def make(item: Item, by: User) -> Gold:
+    """Make a decided item gold: what was decided is the known answer, its overall give or take one.
+
+    Raises:
+        NoGold: it is not decided, is known already, was released, or its text waits elsewhere.
+    """
+    with transaction.atomic():
+        item = locked(item)
+        decision = DECISIONS.get(ItemState(item.state))
+        if decision is None or item.gold_id or item.kind == ItemKind.PRACTICE or item.text.withdrawn_at:
+            raise NoGold(_("Only accepted and rejected items can be gold."))
+        if Gold.objects.filter(item=item).exists():
+            raise NoGold(_("This item is gold already."))
+        if Item.objects.filter(text=item.text, state=ItemState.OPEN).exists():
+            raise NoGold(_("This text waits for reviews again, so its answer is not known."))
+        if verdicts.is_released(*item.pairs.values_list("public_id", flat=True)):
+            raise NoGold(_("This item is part of a release, and gold is never released."))
+        low, high = _range(item, decision)
+        made = Gold.objects.create(item=item, decision=decision, overall_low=low, overall_high=high, made_by=by)
+        if item.kind == ItemKind.NORMAL:
+            for pair in Pair.objects.current().filter(item=item, state=PairState.ACCEPTED):
+                tallies.accepted(item.language_id, pair.created_at, -1)
+            Item.objects.filter(pk=item.pk).update(kind=ItemKind.GOLD)
+        Event.record(EventKind.GOLD_MADE, item, actor=by, language=item.language)
+        mixing.mix_in(item.language)
+    return made
+
+
+def _range(item: Item, decision: Decision) -> tuple[int, int]:
+    least, most = RANGES[decision]
+    decided = Adjudication.objects.filter(item=item, withdrawn_at=None).first()
+    said = [decided.overall] if decided else sorted(_overalls(item, decision))
+    if not said:
+        return least, most
+    middle = said[len(said) // 2]
+    return max(middle - 1, least), min(middle + 1, most)
+
+
+def _overalls(item: Item, decision: Decision) -> list[int]:
+    agreeing = Review.objects.standing().filter(item=item, decision=decision, overall__isnull=False)
+    return [overall for overall in agreeing.values_list("overall", flat=True) if overall is not None]
+
+
+def retire(gold: Gold, by: User) -> bool:
+    """Serve it no more: copies that nobody has begun on go. Answers that were given stay."""
+    with transaction.atomic():
+        if not Gold.objects.filter(pk=gold.pk, retired_at=None).update(retired_at=timezone.now()):
+            return False
+        for copy in gold.copies.filter(state=ItemState.OPEN).select_related("text", "language").order_by("pk"):
+            item = locked(copy)
+            slots = item.slots.all()
+            if item.state != ItemState.OPEN or slots.exclude(state=SlotState.FREE).exists():
+                continue
+            slots.update(state=SlotState.CLOSED)
+            Item.objects.filter(pk=item.pk).update(state=ItemState.WITHDRAWN, decided_at=timezone.now())
+        Event.record(EventKind.GOLD_RETIRED, gold.item, actor=by, language=gold.item.language)
+    return True
+
+
+def answers(language: Language, people: Iterable[int] | None = None) -> dict[int, list[Answer]]:
+    """By person, what they said on gold, oldest first."""
+    reviews = Review.objects.standing().filter(item__language=language, item__gold__isnull=False, review_pass=1)
+    if people is not None:
+        reviews = reviews.filter(reviewer__in=list(people))
+    found: dict[int, list[Answer]] = {}
+    for review in reviews.select_related("item__gold__item", "item__text").order_by("submitted_at", "pk"):
+        known = review.item.gold
+        if known is not None:
+            found.setdefault(review.reviewer_id, []).append(Answer(review, known, is_right(review, known)))
+    return found
+
+
+def is_right(review: Review, known: Gold) -> bool:
+    """The same decision, and an overall rating within the range where they gave one. Wording is a matter of taste."""
+    if review.decision != known.decision:
+        return False
+    return review.overall is None or known.overall_low <= review.overall <= known.overall_high
