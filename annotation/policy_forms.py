@@ -17,15 +17,6 @@ class PolicyForm(forms.Form):
     quorum = forms.IntegerField(
         label=_("Accepting reviews that make a pair"), min_value=1, max_value=policies.MOST_OVERLAP
     )
-    recheck_days = forms.IntegerField(
-        label=_("Self-recheck after so many days"),
-        min_value=0,
-        max_value=policies.MOST_DAYS,
-        help_text=_(
-            "For communities of one or two: the second review may come from the same person, so many days later and "
-            "without their first answer before them. 0: never."
-        ),
-    )
     linguists_only = forms.BooleanField(
         label=_("Linguists only"), required=False, help_text=_("Nobody else is served items opened from then on.")
     )
@@ -49,7 +40,7 @@ class PolicyForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not self.errors:
-            named = ("overlap", "quorum", "recheck_days", "linguists_only")
+            named = ("overlap", "quorum", "linguists_only")
             data["policy"] = policies.Policy(**{name: data[name] for name in named})
             if problem := data["policy"].problem():
                 raise forms.ValidationError(problem)

@@ -110,6 +110,11 @@ def of(user: User, language: Language) -> Pause | None:
     return Pause.objects.filter(user=user, language=language, lifted_at=None).first()
 
 
+def talks(user: User, language: Language) -> list[Pause]:
+    """What linguists wrote to the person when they lifted a pause, newest first."""
+    return list(Pause.objects.filter(user=user, language=language, lifted_at__isnull=False).order_by("-lifted_at")[:3])
+
+
 def lift(paused: Pause, by: User, note: str) -> bool:
     """The person goes on, and reads the note. False where it was lifted before."""
     with transaction.atomic():

@@ -119,7 +119,7 @@ def test_the_page_explains_changes_and_keeps_versions(client, urdu, lead, zara):
     address = reverse("policy", args=["ur"])
     client.force_login(lead)
     assert client.get(address).status_code == 200
-    sent = {"overlap": "2", "quorum": "1", "recheck_days": "0", "alone": [zara.pk], "note": "Few.", "based_on": "1"}
+    sent = {"overlap": "2", "quorum": "1", "alone": [zara.pk], "note": "Few.", "based_on": "1"}
     assert client.post(address, sent).status_code == 302
     page = client.get(address).content.decode()
     assert "3 open items were opened under an earlier policy" in page

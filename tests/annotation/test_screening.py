@@ -92,6 +92,7 @@ def test_a_paused_person_reads_why_and_loses_nothing_and_a_linguist_lifts_it_wit
     assert client.post(talk, {"note": "Menus are no answers."}).status_code == 302
     client.force_login(zara)
     assert client.get("/review/ur/").status_code == 200
+    assert "Menus are no answers." in client.get("/mine/ur/").content.decode()
     paused.refresh_from_db()
     assert (paused.lifted_by, paused.note) == (lead, "Menus are no answers.")
     assert screening.look(language) == []  # she begins anew
