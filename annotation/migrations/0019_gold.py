@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0017_comments'),
+        ('annotation', '0018_flagged_reviews'),
         ('generation', '0023_samples_of_rejected_rows'),
         ('people', '0012_screening'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
