@@ -110,17 +110,22 @@ def of(user: User, language: Language) -> Pause | None:
     return Pause.objects.filter(user=user, language=language, lifted_at=None).first()
 
 
-def talks(user: User, language: Language) -> list[Pause]:
-    """What linguists wrote to the person when they lifted a pause, newest first."""
-    return list(Pause.objects.filter(user=user, language=language, lifted_at__isnull=False).order_by("-lifted_at")[:3])
-
-
 def lift(paused: Pause, by: User, note: str) -> bool:
-    """The person goes on, and reads the note. False where it was lifted before."""
+    """The person reads the note, and goes on. False where it was lifted before."""
     with transaction.atomic():
         open_ones = Pause.objects.filter(pk=paused.pk, lifted_at=None)
         if not open_ones.update(lifted_at=timezone.now(), lifted_by=by, note=note):
             return False
-        Membership.objects.filter(user=paused.user, language=paused.language).update(paused_at=None)
         Event.record(EventKind.PAUSE_LIFTED, paused, actor=by, language=paused.language)
     return True
+
+
+def note_for(user: User, language: Language) -> Pause | None:
+    """What a linguist wrote when they lifted the person's last pause."""
+    return Pause.objects.filter(user=user, language=language, lifted_at__isnull=False).order_by("-lifted_at").first()
+
+
+def go_on(user: User, language: Language) -> None:
+    """The note has been read. While a pause stands, this changes nothing."""
+    if of(user, language) is None:
+        Membership.objects.filter(user=user, language=language).update(paused_at=None)

@@ -83,7 +83,7 @@ TABLE: dict[str, Row] = {
     "talk": Row(LEADS, LEADS),
     "make_gold": Row(None, LEADS),
     "retire_gold": Row(None, LEADS),
-    "paused": Row(MEMBERS),
+    "paused": Row(MEMBERS, MEMBERS),
     "lessons": Row(LEADS, LEADS),
     "retire_lesson": Row(None, LEADS),
     "practice": Row(MEMBERS),

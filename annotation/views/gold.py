@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation import gold as golds
 from annotation import mixing, practice, screening
@@ -98,19 +98,23 @@ def talk(request: HttpRequest, code: str, pk: int) -> HttpResponse:
     return TemplateResponse(request, "annotation/talk.html", context, status=422 if form.errors else 200)
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @login_required
 def paused(request: HttpRequest, code: str) -> HttpResponse:
-    """What a paused person sees: what happened, what the linguist has been told, and how it goes on."""
+    """What a paused person sees: what happened, what the linguist has been told, and how it goes on; later the note."""
     user, language = person(request), language_for(request, code)
+    if request.method == "POST":
+        screening.go_on(user, language)
+        return redirect("review", code=language.code)
     standing = screening.of(user, language)
-    if standing is None:
+    if standing is None and not user.is_paused(language):
         return redirect("review", code=language.code)
     leads = Membership.objects.filter(language=language, role=Role.LINGUIST).exclude(user=user)
     context = {
         "language": language,
         "paused": standing,
+        "lifted": None if standing else screening.note_for(user, language),
         "linguists": [m.user for m in leads.select_related("user").order_by("pk")],
     }
     return TemplateResponse(request, "annotation/paused.html", context)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from annotation import acceptance, desk, queues, screening
+from annotation import acceptance, desk, queues
 from annotation import mine as own_work
 from annotation.forms import FindReviewsForm
 from annotation.models import Autosave, Item, Skip
@@ -37,7 +37,6 @@ def mine(request: HttpRequest, code: str = "") -> HttpResponse:
     context = common(request, language, "reviews") | {
         "form": form,
         "signals": desk.for_person(person(request), language),
-        "talks": screening.talks(person(request), language),
     }
     if not form.is_valid():
         return TemplateResponse(request, "annotation/mine.html", context, status=422)

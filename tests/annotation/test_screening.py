@@ -85,14 +85,18 @@ def test_a_paused_person_reads_why_and_loses_nothing_and_a_linguist_lifts_it_wit
     talk = reverse("talk", args=["ur", paused.pk])
     assert client.get(talk).status_code == 404
     assert client.post(talk, {"note": "I am fine."}).status_code == 404
+    client.post(answer.url)  # it does not lift itself
+    assert client.get("/review/ur/").url == answer.url
     client.force_login(lead)
     page = client.get(talk).content.decode()
     assert "otherwise" in page
     assert client.post(talk, {"note": " "}).status_code == 422
     assert client.post(talk, {"note": "Menus are no answers."}).status_code == 302
     client.force_login(zara)
+    read = client.get("/review/ur/").url
+    assert "Menus are no answers." in client.get(read).content.decode()
+    assert client.post(read).url == "/review/ur/"
     assert client.get("/review/ur/").status_code == 200
-    assert "Menus are no answers." in client.get("/mine/ur/").content.decode()
     paused.refresh_from_db()
     assert (paused.lifted_by, paused.note) == (lead, "Menus are no answers.")
     assert screening.look(language) == []  # she begins anew
@@ -136,6 +140,8 @@ def test_eight_of_ten_at_the_entry_ask_for_a_talk_and_the_note_lets_them_in(clie
     assert "Describe 9." in client.get(reverse("talk", args=["ur", paused.pk])).content.decode()
     client.post(reverse("talk", args=["ur", paused.pk]), {"note": "Welcome."})
     client.force_login(zara)
+    assert "Welcome." in client.get("/review/ur/", follow=True).content.decode()
+    client.post(reverse("paused", args=["ur"]))
     assert client.get("/review/ur/").status_code == 200
 
 
