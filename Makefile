@@ -87,15 +87,19 @@ format: $(VENV)/.installed-dev
 
 # Needs GNU gettext, which nothing else does. The maintainers' pages have no catalogues yet.
 LOCALES := fi id th tr vi bn hi sw ta ur
+# Pages of linguists and maintainers, and what only they are told, stay in English, as the instructions are.
+NOT_FOR_ANNOTATORS = .venv .venv-vllm data build tests bench generation templates/generation annotation/management \
+	xinstruct_site/management \
+	$(addprefix templates/annotation/,"release*" "lesson*" take_down.html change_kind.html "audit*" "dispute*" \
+	agreement.html differences.html "desk*" people.html "policy*" as_of.html coefficient.html answers.html) \
+	$(addprefix annotation/,changes.py exports.py filtering.py formats.py freezing.py labels.py release_forms.py \
+	taking_down.py taking_in.py evaluation_forms.py adjudicating.py auditing.py linguist_forms.py policies.py policy_forms.py) \
+	$(addprefix annotation/views/,audits.py desk.py disputes.py duel_reports.py evaluations.py policies.py ratings.py \
+	release_files.py releases.py)
+
 messages: $(VENV)/.installed  ## Collect the strings of the annotators' pages, and compile what is translated
 	XI_DEBUG=1 $(PY) manage.py makemessages $(LOCALES:%=--locale %) --no-wrap --add-location file --no-obsolete \
-		--ignore .venv --ignore .venv-vllm --ignore data --ignore build --ignore tests --ignore bench \
-		--ignore generation --ignore templates/generation --ignore "templates/annotation/release*" \
-		--ignore "templates/annotation/lesson*" --ignore annotation/exports.py --ignore annotation/views/releases.py --ignore annotation/views/ratings.py \
-		--ignore annotation/evaluation_forms.py --ignore annotation/views/evaluations.py --ignore annotation/views/duel_reports.py \
-		--ignore annotation/changes.py --ignore annotation/filtering.py --ignore annotation/freezing.py --ignore annotation/release_forms.py \
-		--ignore annotation/taking_down.py --ignore templates/annotation/take_down.html --ignore templates/annotation/change_kind.html \
-		--ignore annotation/management --ignore xinstruct_site/management
+		$(addprefix --ignore ,$(NOT_FOR_ANNOTATORS))
 	XI_DEBUG=1 $(PY) manage.py compilemessages $(LOCALES:%=--locale %)
 
 install: $(VENV)/.installed
