@@ -11,10 +11,11 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import System
 from tests.e2e.desk import PHONE, desk
 from tests.e2e.seeding import seed
+from tests.e2e.test_accessibility import by_day_and_night
 
 pytestmark = pytest.mark.e2e
 
-LINGUISTS = {"noor@example.org": ["ur", "th", "ta", "bn"]}
+LINGUISTS = {"noor@example.org": ["ur", "th", "ta", "bn", "hi"]}
 ANNOTATORS = {"zara@example.org": ["ur"]}
 TWO = {"overlap": 2, "quorum": 2, "items": 3}
 EMOJI = "পিঠা 👩🏽‍🍳 আর 🇧🇩 শীত ❄️"
@@ -23,7 +24,7 @@ EMOJI = "পিঠা 👩🏽‍🍳 আর 🇧🇩 শীত ❄️"
 @pytest.fixture(scope="module")
 def sessions(system: System) -> dict[str, str]:
     languages = {code: TWO | {"held": 1} for code in ("ur", "th", "ta", "bn")}
-    languages["ur"] = TWO | {"held": 1, "disputed": 1}
+    languages["ur"] = languages["hi"] = TWO | {"held": 1, "disputed": 1}
     return seed(
         system,
         languages,
@@ -161,3 +162,47 @@ def test_linguist_decides_a_dispute_and_puts_a_rule_into_the_guidelines_which_th
         with page.expect_popup() as guidelines:
             page.get_by_role("link", name="Read them").click()
         expect(guidelines.value.get_by_text("Keep the spelling of the writer's region.")).to_be_visible()
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["desk", "phone"])
+def test_axe_finds_nothing_on_any_page_of_a_linguist(
+    browser: Browser, system: System, sessions: dict[str, str], options: dict
+) -> None:
+    found: dict[str, list[str]] = {}
+    pages = {
+        "held": "/audit/hi/",
+        "flagged": "/audit/hi/?lane=flagged",
+        "sample": "/audit/hi/?lane=sample",
+        "rules": "/audit/hi/rules/",
+        "tags": "/audit/hi/tags/",
+        "disputes": "/audit/hi/disputed/",
+        "language": "/languages/hi/",
+        "agreement": "/languages/hi/agreement/",
+        "people": "/languages/hi/people/",
+        "policy": "/languages/hi/policy/",
+        "questions": "/languages/hi/questions/",
+    }
+    with desk(browser, system, sessions["noor@example.org"], **options) as page:
+        for name, address in pages.items():
+            answer = page.goto(address)
+            assert answer
+            assert answer.ok, f"{name}: {answer.status}"
+            found[name] = by_day_and_night(page)
+            width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert width <= 0, f"{name} is too wide by {width}"
+        page.goto("/audit/hi/")
+        page.get_by_role("link", name="Start").click()
+        mark(page, "text", page.locator("[data-part=text]").inner_text()[3:9], "taboo")
+        page.evaluate(SELECT, ["instruction", "", 0, 8])
+        page.locator("details").evaluate_all("(all) => all.forEach((one) => one.open = true)")
+        found["audit"] = by_day_and_night(page)
+        page.goto("/audit/hi/disputed/")
+        page.locator(".work-rows a").first.click()
+        found["dispute"] = by_day_and_night(page)
+        item = page.url.rstrip("/").rpartition("/")[2]
+        page.goto(f"/items/{item}/questions/")
+        page.get_by_label("Your question or remark").fill("Which spelling?")
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_text("Which spelling?").first).to_be_visible()
+        found["questions of an item"] = by_day_and_night(page)
+    assert {name: rules for name, rules in found.items() if rules} == {}
