@@ -6,6 +6,7 @@ a release are the same wherever they are written. What is not known is said to b
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ WHAT = {
     PREFERENCES: "an English instruction that native speakers wanted for a text, and a draft that they did not",
     RATINGS: "what native speakers said of an English instruction for a natural text",
 }
+
+
+MARKUP = re.compile(r"[\\`*_\[\]~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,9 @@ def _said(facts: Facts) -> dict[str, Any]:
         "prepared": PREPARED,
         "process": PROCESS,
         "masked_words": MASKED,
-        "not_here": NOT_HERE,
+        "annotators": ANNOTATORS if release.contributors else NOT_HERE,
+        "demographics": release.contributors and (_demographics(facts) or UNTOLD),
+        "credited": _credited(release),
         "limits": LIMITS,
         "biases": BIASES,
         "maintained": MAINTAINED,
@@ -217,6 +223,39 @@ def _agreement(survey: Survey) -> str:
             if told
         ),
     )
+
+
+def _demographics(facts: Facts) -> str:
+    return _table(
+        ("Language", "What they said", "People"),
+        (
+            (facts.survey.names.get(code, code), said, people)
+            for code, told in sorted(facts.release.contributors.get("demographics", {}).items())
+            for said, people in (("(all)", told["people"]), *_answers(told))
+        ),
+    )
+
+
+def _demographics_in_words(facts: Facts) -> list[str]:
+    """A sentence for each language."""
+    return [
+        f"{facts.survey.names.get(code, code)}, {told['people']} people. "
+        + "; ".join(f"{said}: {people}" for said, people in _answers(told))
+        for code, told in sorted(facts.release.contributors.get("demographics", {}).items())
+    ]
+
+
+def _answers(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    answers = sorted(told["answers"].items())
+    return [
+        (f"{question}: {answer}", people) for question, cells in answers for answer, people in sorted(cells.items())
+    ]
+
+
+def _credited(release: Release) -> str:
+    """Names as their owners typed them, as text that marks up nothing."""
+    names = sorted(set(release.contributors.get("credited", {}).values()), key=lambda name: (name.casefold(), name))
+    return _table(("Contributors who asked to be named",), ((MARKUP.sub(r"\\\g<0>", name),) for name in names))
 
 
 def _changes(release: Release) -> str:
@@ -369,7 +408,7 @@ def _croissant(facts: Facts, said: Mapping[str, Any]) -> dict[str, Any]:
         "rai:dataAnnotationPlatform": ["xinstruct " + str(release.versions.get("xinstruct", ""))],
         "rai:dataAnnotationAnalysis": [said["agreement"] or f"Fewer than {RATED_MIN} rows were rated by two people."],
         "rai:annotationsPerItem": f"People behind a row: {said['raters']}",
-        "rai:annotatorDemographics": [NOT_HERE],
+        "rai:annotatorDemographics": [said["annotators"], *_demographics_in_words(facts)],
         "rai:machineAnnotationTools": [f"{name} ({revision})" for name, revision, _ in sorted(_models(survey))],
         "rai:personalSensitiveInformation": [f"{MASKED} This is so in {said['masked']} of the rows."],
         "rai:dataUseCases": ["Training and evaluating models that follow instructions and answer in these languages."],
@@ -446,6 +485,12 @@ MASKED = (
     "E-mail and IP addresses, telephone numbers, and numbers of identity papers, cards and accounts are masked where "
     "they were recognised; names are not."
 )
+ANNOTATORS = (
+    "Reviewers were invited by those who lead the language. What follows is what some of them chose to say of "
+    "themselves, counted per language; everything else about them is kept apart from the data. Counts are told in "
+    "steps of five: none of fewer than five people, nor one from which such a count would follow."
+)
+UNTOLD = "Too few people, or too few answers, to tell any of it."
 NOT_HERE = (
     "Not part of these files. Reviewers were invited by those who lead the language; who they are, and anything about "
     "them, is kept apart from the data."

@@ -21,7 +21,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import changes, filtering
+from annotation import changes, crediting, filtering
 from annotation.files import Row, canonical
 from annotation.filtering import Filters
 from annotation.models import Pair
@@ -215,9 +215,11 @@ def _write_rows(release: Release, on_progress: OnProgress | None) -> None:
         release.state, release.ready_at = ReleaseState.READY, timezone.now()
     release.sha256, release.counts = digest.hexdigest(), about.by_language()
     release.splits, release.versions = about.by_split(), about.versions()
+    release.contributors = crediting.contributors(release)
     release.save(
         update_fields=[
             "state", "ready_at", "sha256", "counts", "splits", "versions", "licence", "changelog", "version",
+            "contributors",
         ]
     )  # fmt: skip
     kind = EventKind.RELEASE_PROPOSED if is_candidate else EventKind.RELEASE_BUILT

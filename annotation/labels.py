@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import tallies
+from annotation import crediting, tallies
 from annotation.files import canonical
 from annotation.freezing import NAME, NameTaken, NothingToRelease, ReleaseError
 from annotation.models import Decision, Item, ItemKind, ItemState, Pair, Review
@@ -73,7 +73,8 @@ def build(name: str, languages: Iterable[Language], *, gold: int = 0, created_by
             raise NothingToRelease(_("No items are decided yet, so there is nothing that people rated."))
         release.state, release.ready_at = ReleaseState.READY, timezone.now()
         release.sha256, release.counts = digest.hexdigest(), counts
-        release.save(update_fields=["state", "ready_at", "sha256", "counts"])
+        release.contributors = crediting.contributors(release)
+        release.save(update_fields=["state", "ready_at", "sha256", "counts", "contributors"])
         Event.record(EventKind.RELEASE_BUILT, release, actor=created_by, rows=position)
     return release
 

@@ -82,7 +82,8 @@ def take_down(kind: TakeDownKind, given: str, *, reason: str = "", by: User | No
 
 
 def take_down_contributor(person: User, *, reason: str = "", by: User | None = None) -> Done:
-    """Withdraw all that a person reviewed, audited and decided, and erase their words. Their account stays."""
+    """Withdraw all that a person reviewed, audited and decided, erase their words and their credit. Their account
+    stays."""
     done = Done()
     with transaction.atomic():
         blocklist.no_release_meanwhile()
@@ -99,6 +100,8 @@ def take_down_contributor(person: User, *, reason: str = "", by: User | None = N
         voting.withdraw_all(person)
         known = list(items.values_list("public_id", flat=True))
         _blank(Q(item_public_id__in=known), reason or _("A contributor withdrew what they gave to it."), done)
+        for release in done.releases:
+            release.forget_credit(person)
         Event.record(EventKind.TAKEN_DOWN, person, actor=by, counts=dict(done.counts))
     logger.info("took down what person %s gave: %s", person.pk, dict(done.counts))
     return done

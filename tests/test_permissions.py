@@ -168,6 +168,7 @@ TABLE: dict[str, Row] = {
     "move_finetune": Row(None, MAINTAINERS),
     "continue_finetune": Row(None, MAINTAINERS),
     "profile": Row(SIGNED_IN, SIGNED_IN),
+    "demographics": Row(None, SIGNED_IN),
     "agreement": Row(SIGNED_IN, SIGNED_IN),
     "interface_language": Row(None, ANYBODY),
     "invitation": Row(ANYBODY, ANYBODY),

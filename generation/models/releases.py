@@ -91,6 +91,11 @@ class Release(models.Model):
     counts = models.JSONField(default=dict, help_text="Rows by language.")
     versions = models.JSONField(default=dict, help_text="Of this software and what wrote the rows.")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Over the canonical rows in order.")
+    contributors = models.JSONField(
+        default=dict,
+        help_text="Whom its documents credit, and aggregates of what people said of themselves; see "
+        "annotation.crediting. Empty: from before there were any.",
+    )
     error = models.TextField(blank=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -133,6 +138,14 @@ class Release(models.Model):
                 state=ReleaseState.WITHDRAWN, withdrawn_at=timezone.now(), withdrawn_because=because
             )
         )
+
+    def forget_credit(self, person: User) -> bool:
+        """Credit somebody no longer. False where they were not; the database refuses it of a ready release."""
+        credited = self.contributors.get("credited", {})
+        if credited.pop(person.public_id, None) is None:
+            return False
+        self.save(update_fields=["contributors"])
+        return True
 
     def _moved(self, rows: int) -> bool:
         if rows:

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth import password_validation
 from django.utils.translation import gettext_lazy as _
 
-from xinstruct_site.people.models import Role, User
+from xinstruct_site.people.models import Demographics, Membership, Role, User
 
 
 class JoinForm(forms.Form):
@@ -42,12 +42,59 @@ class JoinForm(forms.Form):
 
 
 class ProfileForm(forms.ModelForm):
+    """Names, the language of the pages, and the variety that a person speaks of each language they work in."""
+
     interface_language = forms.ChoiceField(label=_("Language of the pages"), choices=settings.LANGUAGES)
 
     class Meta:
         model = User
-        fields = ["display_name", "interface_language"]
-        widgets = {"display_name": forms.TextInput(attrs={"autocomplete": "nickname", "dir": "auto"})}
+        fields = ["display_name", "interface_language", "credit", "credited_as"]
+        widgets = {
+            "display_name": forms.TextInput(attrs={"autocomplete": "nickname", "dir": "auto"}),
+            "credited_as": forms.TextInput(attrs={"dir": "auto"}),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.varieties: dict[str, int] = {}  # field: key of the language
+        for membership in self.instance.current_memberships():
+            if membership.language is None:
+                continue
+            name = f"variety_{membership.language.code}"
+            known = self.fields.get(name)
+            if known and known.initial:  # in another role
+                continue
+            self.varieties[name] = membership.language.pk
+            self.fields[name] = forms.CharField(
+                label=_("Your variety of %(language)s") % {"language": membership.language.local_name()},
+                help_text=Membership._meta.get_field("variety").help_text,
+                initial=membership.variety,
+                max_length=80,
+                required=False,
+                widget=forms.TextInput(attrs={"dir": "auto"}),
+            )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("credit") and not cleaned.get("credited_as") and "credited_as" not in self.errors:
+            self.add_error("credited_as", _("Say the name or pseudonym that releases are to print."))
+        return cleaned
+
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit)
+        for name, language in self.varieties.items():
+            if name in self.changed_data:
+                user.memberships.filter(language=language).update(variety=self.cleaned_data[name])
+        return user
+
+
+class DemographicsForm(forms.ModelForm):
+    class Meta:
+        model = Demographics
+        fields = ["age_range", "gender", "country", "native_varieties", "languages_spoken"]
+        widgets = {
+            name: forms.TextInput(attrs={"dir": "auto"}) for name in ("country", "native_varieties", "languages_spoken")
+        }
 
 
 class InterfaceLanguageForm(forms.Form):

@@ -138,6 +138,15 @@ class Role(models.TextChoices):
     MAINTAINER = "maintainer", _("maintainer")  # everything; publishes and trains
 
 
+class Credit(models.TextChoices):
+    """How the documents of releases name a contributor. Rows name nobody."""
+
+    PSEUDONYM = "pseudonym", _("By a pseudonym")
+    NAME = "name", _("By name")
+
+    __empty__ = _("Not at all")
+
+
 class UserManager(BaseUserManager["User"]):
     use_in_migrations = True
 
@@ -164,6 +173,11 @@ class User(AbstractUser):
     public_id = models.CharField(max_length=LENGTH, unique=True, default=new_public_id, editable=False)
     display_name = models.CharField(_("name shown to others"), max_length=80, blank=True)
     interface_language = models.CharField(_("interface language"), max_length=10, blank=True)
+    credit = models.CharField(_("How releases name you"), max_length=10, choices=Credit, blank=True)
+    credited_as = models.CharField(
+        _("Name or pseudonym"), max_length=80, blank=True,
+        help_text=_("Printed with releases that are made from now on, in a list of contributors, and beside no row."),
+    )  # fmt: skip
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -222,6 +236,42 @@ class User(AbstractUser):
             m.language_id == language.pk and m.counts_alone_from is not None and m.counts_alone_from <= policy_version
             for m in self.current_memberships()
         )
+
+
+class AgeRange(models.TextChoices):
+    FROM_18 = "18-24", "18–24"
+    FROM_25 = "25-34", "25–34"
+    FROM_35 = "35-44", "35–44"
+    FROM_45 = "45-54", "45–54"
+    FROM_55 = "55-64", "55–64"
+    FROM_65 = "65+", "65+"
+
+    __empty__ = _("I would rather not say")
+
+
+class Gender(models.TextChoices):
+    WOMAN = "woman", _("Woman")
+    MAN = "man", _("Man")
+    OTHER = "other", _("Another")
+
+    __empty__ = _("I would rather not say")
+
+
+class Demographics(models.Model):
+    """What a person chose to say of themselves. Nobody is shown it: it leaves as aggregates of many people only."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="demographics")
+    age_range = models.CharField(_("Age"), max_length=5, choices=AgeRange, blank=True)
+    gender = models.CharField(_("Gender"), max_length=5, choices=Gender, blank=True)
+    country = models.CharField(_("Country where you live"), max_length=80, blank=True)
+    native_varieties = models.CharField(
+        _("Languages and varieties you grew up with"), max_length=200, blank=True,
+        help_text=_("Commas between them. English names are counted together best."),
+    )  # fmt: skip
+    languages_spoken = models.CharField(_("Other languages you speak"), max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"demographics of {self.user}"
 
 
 class Membership(models.Model):

@@ -6,6 +6,7 @@ from xinstruct_site.people import views
 
 urlpatterns = [
     path("", views.profile, name="profile"),
+    path("demographics/", views.demographics, name="demographics"),
     path("agreement/", views.agreement, name="agreement"),
     path("interface-language/", views.interface_language, name="interface_language"),
     path("invitation/<str:token>/", views.invitation, name="invitation"),

@@ -17,10 +17,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from xinstruct_site.people import agreements, inviting, signin
-from xinstruct_site.people.forms import InterfaceLanguageForm, JoinForm, ProfileForm
+from xinstruct_site.people.forms import DemographicsForm, InterfaceLanguageForm, JoinForm, ProfileForm
 from xinstruct_site.people.interface import language_cookie
 from xinstruct_site.people.markdown import render
-from xinstruct_site.people.models import Invitation, User
+from xinstruct_site.people.models import Demographics, Invitation, User
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -100,7 +100,32 @@ def profile(request: HttpRequest) -> HttpResponse:
         with override(code):
             messages.success(request, _("Saved."))
         return language_cookie(redirect("profile"), code)
-    return TemplateResponse(request, "account/profile.html", {"form": form}, status=422 if form.errors else 200)
+    about = DemographicsForm(instance=Demographics.objects.filter(user=user).first())
+    return _profile_page(request, form, about)
+
+
+@require_POST
+@login_required
+def demographics(request: HttpRequest) -> HttpResponse:
+    """What one says of oneself, kept or deleted."""
+    user = cast("User", request.user)
+    known = Demographics.objects.filter(user=user)
+    if "delete" in request.POST:
+        known.delete()
+        messages.success(request, _("What you said about yourself is deleted."))
+        return redirect("profile")
+    about = DemographicsForm(request.POST, instance=known.first())
+    if not about.is_valid():
+        shown = {"interface_language": user.interface_language or get_language()}
+        return _profile_page(request, ProfileForm(instance=user, initial=shown), about)
+    Demographics.objects.update_or_create(user=user, defaults=about.cleaned_data)
+    messages.success(request, _("Saved."))
+    return redirect("profile")
+
+
+def _profile_page(request: HttpRequest, form: ProfileForm, about: DemographicsForm) -> HttpResponse:
+    status = 422 if form.errors or about.errors else 200
+    return TemplateResponse(request, "account/profile.html", {"form": form, "about": about}, status=status)
 
 
 @require_POST

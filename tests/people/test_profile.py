@@ -1,0 +1,79 @@
+"""What people say of themselves on their account's page: credit, varieties, and demographics that they can delete."""
+
+import pytest
+from django.urls import reverse
+
+from tests.factories import make_user
+from xinstruct_site.people.models import Demographics, Membership, Role
+
+pytestmark = pytest.mark.django_db
+
+NAMES = {"display_name": "Aino", "interface_language": "en"}
+
+
+@pytest.fixture
+def page(client, aino):
+    client.force_login(aino)
+    return reverse("profile")
+
+
+def test_nobody_is_credited_who_did_not_ask_for_it(client, page, aino):
+    client.post(page, NAMES)
+    aino.refresh_from_db()
+
+    assert (aino.credit, aino.credited_as) == ("", "")
+    assert "Not at all" in client.get(page).content.decode()
+
+
+def test_who_asks_for_credit_says_under_which_name(client, page, aino):
+    nameless = client.post(page, NAMES | {"credit": "pseudonym", "credited_as": " "})
+    too_long = client.post(page, NAMES | {"credit": "name", "credited_as": "a" * 81})
+    unknown = client.post(page, NAMES | {"credit": "loudly", "credited_as": "A"})
+    aino.refresh_from_db()
+
+    assert [each.status_code for each in (nameless, too_long, unknown)] == [422, 422, 422]
+    assert "Say the name" in nameless.content.decode()
+    assert aino.credit == ""
+    assert client.post(page, NAMES | {"credit": "pseudonym", "credited_as": "Tuulikki"}).status_code == 302
+    aino.refresh_from_db()
+    assert (aino.credit, aino.credited_as) == ("pseudonym", "Tuulikki")
+
+
+def test_a_variety_is_said_once_of_each_language_whatever_the_roles(client, page, aino, finnish, urdu):
+    Membership.objects.create(user=aino, language=finnish, role=Role.LINGUIST)
+    Membership.objects.create(user=aino, language=urdu, role=Role.ANNOTATOR)
+    other = make_user(language=finnish)
+
+    assert client.get(page).content.decode().count('name="variety_') == 2
+    client.post(page, NAMES | {"variety_fi": "Savo", "variety_ur": ""})
+
+    assert set(aino.memberships.values_list("language__code", "variety")) == {("fi", "Savo"), ("ur", "")}
+    assert other.memberships.get().variety == ""
+    assert 'value="Savo"' in client.get(page).content.decode()
+
+
+def test_a_maintainer_of_all_languages_has_no_variety(client, maintainer):
+    client.force_login(maintainer)
+
+    assert 'name="variety_' not in client.get(reverse("profile")).content.decode()
+
+
+def test_every_answer_about_oneself_is_optional_and_all_can_be_deleted(client, page, aino):
+    address = reverse("demographics")
+    assert "Delete these answers" not in client.get(page).content.decode()
+    client.post(address, {})
+    client.post(address, {"age_range": "25-34", "country": "Suomi", "gender": ""})
+
+    said = Demographics.objects.get(user=aino)
+    assert (said.age_range, said.gender, said.country) == ("25-34", "", "Suomi")
+    assert "Delete these answers" in client.get(page).content.decode()
+    client.post(address, {"delete": "1"})
+    client.post(address, {"delete": "1"})
+    assert not Demographics.objects.exists()
+
+
+def test_an_answer_that_is_none_of_those_is_refused_and_changes_nothing(client, page, aino):
+    for wrong in ({"age_range": "7"}, {"country": "x" * 81}, {"country": "a\x00b"}):
+        assert client.post(reverse("demographics"), wrong).status_code == 422
+
+    assert not Demographics.objects.exists()
