@@ -91,10 +91,10 @@ LOCALES := fi id th tr vi bn hi sw ta ur
 NOT_FOR_ANNOTATORS = .venv .venv-vllm data build tests bench generation templates/generation annotation/management \
 	xinstruct_site/management \
 	$(addprefix templates/annotation/,"release*" "lesson*" take_down.html change_kind.html "audit*" "dispute*" \
-	agreement.html differences.html "desk*" people.html "policy*" as_of.html coefficient.html answers.html) \
+	agreement.html differences.html "desk*" people.html "policy*" gold.html talk.html as_of.html coefficient.html answers.html) \
 	$(addprefix annotation/,changes.py exports.py filtering.py formats.py freezing.py labels.py release_forms.py \
-	taking_down.py taking_in.py evaluation_forms.py adjudicating.py auditing.py linguist_forms.py policies.py policy_forms.py) \
-	$(addprefix annotation/views/,audits.py desk.py disputes.py duel_reports.py evaluations.py policies.py ratings.py \
+	taking_down.py taking_in.py evaluation_forms.py adjudicating.py auditing.py linguist_forms.py policies.py policy_forms.py gold.py screening_forms.py) \
+	$(addprefix annotation/views/,audits.py desk.py disputes.py duel_reports.py evaluations.py gold.py policies.py ratings.py \
 	release_files.py releases.py)
 
 messages: $(VENV)/.installed  ## Collect the strings of the annotators' pages, and compile what is translated
