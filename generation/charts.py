@@ -42,13 +42,18 @@ class LineChart:
 
 
 def line_chart(
-    points: Sequence[tuple[float, float]], *, x_max: float = 0, beside: Sequence[tuple[float, float]] = ()
+    points: Sequence[tuple[float, float]],
+    *,
+    x_max: float = 0,
+    beside: Sequence[tuple[float, float]] = (),
+    digits: int = 3,
 ) -> LineChart | None:
     """A line through points that are sorted by x; None where fewer than two of them are finite.
 
     Args:
         x_max: where the x axis should end, such as the steps planned; the last point's x if that is further.
         beside: a second line on the same axes.
+        digits: of the last value behind the point, where it is written.
     """
     points = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     beside = [(x, y) for x, y in beside if math.isfinite(x) and math.isfinite(y)]
@@ -76,7 +81,7 @@ def line_chart(
         y_ticks=[Tick(place_y(y), f"{y:,.6g}") for y in y_ticks],
         last_x=place_x(last[0]),
         last_y=place_y(last[1]),
-        last_label=f"{last[1]:.3f}",
+        last_label=f"{last[1]:.{digits}f}",
         label_anchor="end" if at_edge else "start",
         label_dx="4" if at_edge else "10",
         label_dy="-22" if at_edge else "5",

@@ -49,7 +49,7 @@ def at_a_glance(language: Language, accepted: int) -> dict[str, Any]:
     return {
         "figures": known,
         "waiting": [(kind, label, known.data["waiting"][kind]) for kind, label in WAITING.items()] if known else [],
-        "pace_chart": line_chart([(place - len(reviews) + 1, n) for place, (_day, n) in enumerate(reviews)]),
+        "pace_chart": line_chart([(place, n) for place, (_day, n) in enumerate(reviews, 1)], digits=0),
         "week": week,
         "before": before,
         "week_pairs": sum(n for _day, n in pairs[-7:]),
@@ -71,13 +71,16 @@ def agreement(request: HttpRequest, code: str) -> HttpResponse:
         data = known.data
         found = data["agreement"]
         people = named({one for pair in data["pairs"] for one in pair[:2]})
-        drift = [(place, point["ac2"]) for place, point in enumerate(data["drift"])]
+        drift = [(place, point["ac2"]) for place, point in enumerate(data["drift"], 1)]
         context |= {
-            "dimensions": [(label, found[dimension]) for dimension, label in DIMENSIONS.items()],
+            "dimensions": [
+                (label, found[dimension], found[dimension]["items"] >= figures.ENOUGH_ITEMS)
+                for dimension, label in DIMENSIONS.items()
+            ],
             "people": list(people.values()),
             "matrix": matrix(data["pairs"], people),
             "drift": data["drift"],
-            "drift_chart": line_chart(drift),
+            "drift_chart": line_chart(drift, digits=2),
         }
     return TemplateResponse(request, "annotation/agreement.html", context)
 
@@ -230,9 +233,7 @@ def edits(known: DeskFigures) -> list[tuple[str, int, list[tuple[Any, int, float
     found = []
     for model, counts in known.data["edits"].items():
         total = sum(counts.values())
-        parts = [
-            (label, counts.get(kind, 0), round(100 * counts.get(kind, 0) / total)) for kind, label in kinds.items()
-        ]
+        parts = [(label, counts.get(kind, 0), counts.get(kind, 0) / total) for kind, label in kinds.items()]
         found.append((model, total, parts))
     return found
 
