@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth import password_validation
 from django.utils.translation import gettext_lazy as _
 
-from xinstruct_site.people.models import Demographics, Membership, Role, User
+from xinstruct_site.people.models import Demographics, Role, User
 
 
 class JoinForm(forms.Form):
@@ -67,7 +67,7 @@ class ProfileForm(forms.ModelForm):
             self.varieties[name] = membership.language.pk
             self.fields[name] = forms.CharField(
                 label=_("Your variety of %(language)s") % {"language": membership.language.local_name()},
-                help_text=Membership._meta.get_field("variety").help_text,
+                help_text=_("Dialect or orthography. Those who lead the language see it; releases only count it."),
                 initial=membership.variety,
                 max_length=80,
                 required=False,
