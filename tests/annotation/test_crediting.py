@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from django.db import DatabaseError, transaction
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from annotation import crediting, documents, exports, freezing, labels, taking_d
 from generation.models import ReleaseState
 from tests.annotation.test_release_lines import accept, make_pairs
 from tests.factories import make_items, make_user
-from xinstruct_site.people.models import Demographics, User
+from xinstruct_site.people.models import Demographics, Membership, Role, User
 
 
 def credit(person: User, name: str, how: str = "pseudonym") -> None:
@@ -73,6 +74,18 @@ def test_a_release_counts_the_people_behind_its_rows_and_nobody_else(reviewers, 
     answers = {"Country of residence": {"Suomi": "5–9"}, "Grew up with": {"Savo": "5–9", "Suomi": "5–9"}}
     assert release.contributors == {"credited": {}, "demographics": {"fi": {"people": "5–9", "answers": answers}}}
     assert labels.build("rated", [finnish]).contributors == release.contributors
+
+
+def test_what_was_chosen_from_a_list_is_told_in_words_and_varieties_count_once(reviewers, finnish, urdu):
+    Demographics.objects.update(country="", native_varieties="", gender="woman", age_range="25-34")
+    for person in reviewers:
+        person.memberships.update(variety="savo")
+        Membership.objects.create(user=person, language=urdu, role=Role.ANNOTATOR, variety="Dakhni")
+        Membership.objects.create(user=person, language=finnish, role=Role.LINGUIST, variety="Savo")
+    with translation.override("fi"):
+        told = freezing.build_release("v1", [finnish]).contributors["demographics"]["fi"]["answers"]
+
+    assert told == {"Variety of the language": {"Savo": "5–9"}, "Age": {"25–34": "5–9"}, "Gender": {"Woman": "5–9"}}
 
 
 def test_the_one_who_said_nothing_does_not_follow_from_what_the_others_said(reviewers, finnish):

@@ -104,6 +104,12 @@ def put(item: Item, user, submission) -> None:
     reviewing.submit(user, item, submission)
 
 
+def test_people_page_says_which_variety_somebody_speaks(client, urdu, lead, zara):
+    zara.memberships.update(variety="Dakhni <b>")
+
+    assert "<bdi>Dakhni &lt;b&gt;</bdi>" in page_of(client, lead, "people", "ur")
+
+
 def test_people_page_shows_how_each_judges_and_what_is_worth_a_talk(client, urdu, lead):
     strict, mild = make_user("strict@example.org", urdu), make_user("mild@example.org", urdu)
     for item in make_items(urdu, 12):
