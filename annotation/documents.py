@@ -238,11 +238,13 @@ def _demographics(facts: Facts) -> str:
 
 def _demographics_in_words(facts: Facts) -> list[str]:
     """A sentence for each language."""
+    if not facts.release.contributors:
+        return []
     return [
         f"{facts.survey.names.get(code, code)}, {told['people']} people. "
         + "; ".join(f"{said}: {people}" for said, people in _answers(told))
-        for code, told in sorted(facts.release.contributors.get("demographics", {}).items())
-    ]
+        for code, told in sorted(facts.release.contributors["demographics"].items())
+    ] or [UNTOLD]
 
 
 def _answers(told: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -37,7 +37,7 @@ from annotation.models import (
 from annotation.reviewing import locked
 from generation import blocklist, questions
 from generation.models import KnownInstruction, ModelVersion, Release, ReleaseRow, ReleaseState, TakeDownKind, Text
-from xinstruct_site.people.models import Event, EventKind, User
+from xinstruct_site.people.models import Demographics, Event, EventKind, User
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ def take_down(kind: TakeDownKind, given: str, *, reason: str = "", by: User | No
 
 
 def take_down_contributor(person: User, *, reason: str = "", by: User | None = None) -> Done:
-    """Withdraw all that a person reviewed, audited and decided, erase their words and their credit. Their account
-    stays."""
+    """Withdraw all that a person reviewed, audited and decided; erase their words, their credit and what they said of
+    themselves. Their account stays."""
     done = Done()
     with transaction.atomic():
         blocklist.no_release_meanwhile()
@@ -102,6 +102,8 @@ def take_down_contributor(person: User, *, reason: str = "", by: User | None = N
         _blank(Q(item_public_id__in=known), reason or _("A contributor withdrew what they gave to it."), done)
         for release in done.releases:
             release.forget_credit(person)
+        User.objects.filter(pk=person.pk).update(credit="", credited_as="")
+        Demographics.objects.filter(user=person).delete()
         Event.record(EventKind.TAKEN_DOWN, person, actor=by, counts=dict(done.counts))
     logger.info("took down what person %s gave: %s", person.pk, dict(done.counts))
     return done

@@ -102,7 +102,8 @@ def test_of_a_language_with_few_people_nothing_is_told(aino, finnish, tmp_path):
     exports.export_release(release, "alpaca", tmp_path)
 
     assert release.contributors == {"credited": {}, "demographics": {}}
-    assert documents.UNTOLD in (tmp_path / "README.md").read_text(encoding="utf-8")
+    for name in ("README.md", "croissant.json"):
+        assert documents.UNTOLD in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_documents_name_who_asked_for_it_and_stay_the_same_when_people_change_their_minds(reviewers, finnish, tmp_path):
@@ -146,6 +147,8 @@ def test_a_contributors_take_down_takes_their_credit_and_nobody_elses(reviewers,
         each.refresh_from_db()
         assert list(each.contributors["credited"].values()) == ["Two"]
     assert release.state == ReleaseState.WITHDRAWN
+    assert User.objects.get(pk=reviewers[0].pk).credited_as == ""
+    assert Demographics.objects.count() == len(reviewers) - 1
 
 
 def test_the_database_refuses_to_change_the_credits_of_a_ready_release(reviewers, finnish):

@@ -47,6 +47,7 @@ class PersonAdmin(UserAdmin):
     readonly_fields = ["public_id", "last_login", "date_joined"]
     fieldsets = [
         (None, {"fields": ["email", "password", "display_name", "interface_language", "public_id"]}),
+        (_("Credit"), {"fields": ["credit", "credited_as"]}),
         (_("Permissions"), {"fields": ["is_active", "is_staff", "is_superuser"]}),
         (_("Important dates"), {"fields": ["last_login", "date_joined"]}),
     ]
