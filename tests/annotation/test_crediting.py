@@ -85,7 +85,7 @@ def test_what_was_chosen_from_a_list_is_told_in_words_and_varieties_count_once(r
     with translation.override("fi"):
         told = freezing.build_release("v1", [finnish]).contributors["demographics"]["fi"]["answers"]
 
-    assert told == {"Variety of the language": {"Savo": "5–9"}, "Age": {"25–34": "5–9"}, "Gender": {"Woman": "5–9"}}
+    assert told == {"Variety of the language": {"Savo": "5–9"}, "Age": {"25-34": "5–9"}, "Gender": {"Woman": "5–9"}}
 
 
 def test_the_one_who_said_nothing_does_not_follow_from_what_the_others_said(reviewers, finnish):

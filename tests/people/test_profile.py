@@ -77,3 +77,15 @@ def test_an_answer_that_is_none_of_those_is_refused_and_changes_nothing(client, 
         assert client.post(reverse("demographics"), wrong).status_code == 422
 
     assert not Demographics.objects.exists()
+
+
+def test_a_credit_can_be_cleared_in_the_admin_and_demographics_are_not_shown_there(client, aino):
+    Demographics.objects.create(user=aino, country="Suomi")
+    root = make_user("root@example.org", None, role=Role.MAINTAINER)
+    root.is_staff = root.is_superuser = True
+    root.save(update_fields=["is_staff", "is_superuser"])
+    client.force_login(root)
+
+    shown = client.get(reverse("admin:people_user_change", args=[aino.pk])).content.decode()
+    assert 'name="credited_as"' in shown
+    assert "Suomi" not in shown

@@ -239,11 +239,13 @@ class User(AbstractUser):
 
 
 class AgeRange(models.TextChoices):
-    FROM_18 = "18-24", "18–24"
-    FROM_25 = "25-34", "25–34"
-    FROM_35 = "35-44", "35–44"
-    FROM_45 = "45-54", "45–54"
-    FROM_55 = "55-64", "55–64"
+    """With hyphens: between other dashes the numbers change sides where pages run from right to left."""
+
+    FROM_18 = "18-24", "18-24"
+    FROM_25 = "25-34", "25-34"
+    FROM_35 = "35-44", "35-44"
+    FROM_45 = "45-54", "45-54"
+    FROM_55 = "55-64", "55-64"
     FROM_65 = "65+", "65+"
 
     __empty__ = _("I would rather not say")

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
             name='Demographics',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('age_range', models.CharField(blank=True, choices=[(None, 'I would rather not say'), ('18-24', '18–24'), ('25-34', '25–34'), ('35-44', '35–44'), ('45-54', '45–54'), ('55-64', '55–64'), ('65+', '65+')], max_length=5, verbose_name='Age')),
+                ('age_range', models.CharField(blank=True, choices=[(None, 'I would rather not say'), ('18-24', '18-24'), ('25-34', '25-34'), ('35-44', '35-44'), ('45-54', '45-54'), ('55-64', '55-64'), ('65+', '65+')], max_length=5, verbose_name='Age')),
                 ('gender', models.CharField(blank=True, choices=[(None, 'I would rather not say'), ('woman', 'Woman'), ('man', 'Man'), ('other', 'Another')], max_length=5, verbose_name='Gender')),
                 ('country', models.CharField(blank=True, max_length=80, verbose_name='Country where you live')),
                 ('native_varieties', models.CharField(blank=True, help_text='Commas between them. English names are counted together best.', max_length=200, verbose_name='Languages and varieties you grew up with')),
