@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -137,7 +137,8 @@ def shape(queries) -> list[str]:
 
 def world(look, user, item, elsewhere) -> list[tuple[str, object]]:
     """What happens where this item is what waits first, on which nothing came to stay."""
-    cache.clear()
+    for cache in caches.all(initialized_only=False):
+        cache.clear()
     with transaction.atomic():
         Slot.objects.filter(item=item).update(order=1)
         Slot.objects.filter(item=elsewhere).update(order=2)
