@@ -55,6 +55,7 @@ function add() {
   write([...read(), mark]);
   find("#mark-note").value = "";
   chosen = null;
+  find("#marks").focus(); // or the focus stays in the bar, and the next selection seems to be made in there
   bar().hidden = true;
   getSelection().removeAllRanges();
   announce(mark.quote);
