@@ -80,13 +80,14 @@ PAIRS = """
         SELECT gen_random_uuid(), slots.item_id, slots.id, holder_id, 1, 'accept', drafts.id, instruction, '', '[]',
                4, 4, 5, 4, '{}', '', now(), now(), 60, 'en', 1, (SELECT min(id) FROM people_contributoragreement),
                false, false
-          FROM slots JOIN items ON items.id = slots.item_id JOIN drafts USING (text_id) RETURNING id, item_id)
+          FROM slots JOIN items ON items.id = slots.item_id JOIN drafts USING (text_id) RETURNING id, item_id),
+    decided AS (SELECT item_id, jsonb_agg(id::text) AS reviews FROM reviews GROUP BY item_id)
     INSERT INTO annotation_pair (
         public_id, item_id, is_current, state, instruction, input, spans, origin, variety, candidate_id, policy_version,
         decided_by, created_at)
     SELECT 'b' || items.id, items.id, true, 'accepted', instruction, '', '[]', 'web', '', drafts.id, 1,
-           (SELECT jsonb_agg(reviews.id::text) FROM reviews WHERE reviews.item_id = items.id), now()
-      FROM items JOIN drafts USING (text_id)
+           decided.reviews, now()
+      FROM items JOIN drafts USING (text_id) JOIN decided ON decided.item_id = items.id
 """
 
 
