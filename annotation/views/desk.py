@@ -49,7 +49,9 @@ def at_a_glance(language: Language, accepted: int) -> dict[str, Any]:
     return {
         "figures": known,
         "waiting": [(kind, label, known.data["waiting"][kind]) for kind, label in WAITING.items()] if known else [],
-        "pace_chart": line_chart([(place, n) for place, (_day, n) in enumerate(reviews, 1)], digits=0),
+        "pace_chart": line_chart([(place, n) for place, (_day, n) in enumerate(reviews, 1)], digits=0)
+        if any(n for _day, n in reviews)
+        else None,
         "week": week,
         "before": before,
         "week_pairs": sum(n for _day, n in pairs[-7:]),
