@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -102,7 +102,7 @@ def auditable(language: Language) -> PairQuerySet:
     return (
         Pair.objects.current()
         .filter(state__in=AUDITABLE, item__language=language, item__kind=ItemKind.NORMAL, item__text__withdrawn_at=None)
-        .exclude(Exists(Audit.objects.standing().filter(pair=OuterRef("pk"))))
+        .exclude(Exists(Audit.objects.standing().filter(Q(pair=OuterRef("pk")) | Q(outcome=OuterRef("pk")))))
     )
 
 

@@ -36,6 +36,7 @@ class WordingForm(forms.Form):
 class AuditForm(WordingForm):
     """What a linguist says of a pair. `verdict` comes from the button that was pressed."""
 
+    pair = forms.CharField(max_length=40, widget=forms.HiddenInput)  # as it was read: it may be another by now
     verdict = forms.ChoiceField(choices=AuditVerdict.choices)
     marks = forms.CharField(required=False, max_length=1_000_000, widget=forms.HiddenInput)
     rule = TypedText(
@@ -69,4 +70,9 @@ class AuditTagForm(forms.Form):
 def words_of(pair: Pair) -> dict[str, str]:
     """What a form that fixes the pair opens with."""
     said = verdicts.wording_of(pair)
-    return {"instruction": said.instruction, "input": said.input, "response_edit": said.response_edit or ""}
+    return {
+        "pair": pair.public_id,
+        "instruction": said.instruction,
+        "input": said.input,
+        "response_edit": said.response_edit or "",
+    }

@@ -80,8 +80,10 @@ def following(request: HttpRequest, code: str) -> HttpResponse:
 def audit(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     """One pair: read, mark, decide."""
     user, language = person(request), language_for(request, code, Role.LINGUIST)
-    pairs = Pair.objects.current().select_related("item__text", "item__language")
-    pair = get_object_or_404(pairs, item__language=language, item__public_id=public_id)
+    pairs = Pair.objects.select_related("item__text", "item__language").filter(
+        item__language=language, item__public_id=public_id
+    )
+    pair = pairs.filter(public_id=request.POST.get("pair", "")[:40]).first() or get_object_or_404(pairs.current())
     name, release = asked_lane(request, language)
     status = 200
     if request.method == "POST":

@@ -35,7 +35,8 @@ def disputed(urdu) -> Item:
 
 
 def posted(client, address: str, **data):
-    return client.post(address, {"id": str(uuid.uuid4()), "marks": "[]", **data})
+    pair = Pair.objects.current().get(item__public_id=address.split("?")[0].split("/")[-2])
+    return client.post(address, {"id": str(uuid.uuid4()), "pair": pair.public_id, "marks": "[]", **data})
 
 
 def test_annotators_and_linguists_of_other_languages_find_no_audit(client, urdu, item, disputed, zara):
@@ -180,3 +181,17 @@ def test_home_tells_linguists_and_nobody_else_how_much_waits_for_them(client, li
     assert ">Disputed: 1</a>" in page
     client.force_login(zara)
     assert "Audit" not in client.get("/").content.decode()
+
+
+def test_form_that_was_read_before_somebody_fixed_the_pair_decides_nothing(client, urdu, linguist, item):
+    address = reverse("audit", args=["ur", item.public_id])
+    client.force_login(make_user(language=urdu, role=Role.LINGUIST))
+    read = client.get(address).context["form"]["pair"].value()
+    client.force_login(linguist)
+    posted(client, address, verdict="fix", instruction="Explain the rite.", response_edit="")
+    client.force_login(make_user(language=urdu, role=Role.LINGUIST))
+    late = client.post(address, {"id": str(uuid.uuid4()), "pair": read, "marks": "[]", "verdict": "pass"})
+    assert late.status_code == 422
+    assert "decided on this meanwhile" in late.content.decode()
+    assert Audit.objects.get().linguist == linguist
+    assert "Nothing waits here." in client.get(reverse("audits", args=["ur"]) + "?lane=flagged").content.decode()
