@@ -299,6 +299,7 @@ class RowWatch(Watch):
 
     def begin(self, step: int) -> None:
         self.run.log.filter(step__gt=step).delete()  # these steps will be taken again
+        self.run.beat(step_kept=step)
         self.validation = [(at, loss) for at, loss in self.run.validation if at <= step]
 
     def go_on(self, step: int, steps_total: int, *, saves: bool = False) -> bool:

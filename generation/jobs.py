@@ -4,7 +4,9 @@ Each is safe to run twice, after its row is gone and after a killed worker.
 """
 
 import logging
+from collections.abc import Iterator
 
+from django.apps import apps
 from django.conf import settings
 
 from generation import (
@@ -17,10 +19,11 @@ from generation import (
     queueing,
     recipes,
     scoring,
+    sharing,
     training,
     uploads,
 )
-from generation.models import Evaluation, FineTuneRun, JobState, ModelVersion, Release, Run, Upload
+from generation.models import Evaluation, FineTuneRun, JobModel, JobState, ModelVersion, Release, Run, Upload
 from xinstruct_site.people.models import Language, User
 
 logger = logging.getLogger(__name__)
@@ -129,6 +132,29 @@ def import_upload(upload_id: int) -> None:
         logger.info("upload %s is gone: nothing to import", upload_id)
         return
     uploads.import_upload(upload)
+
+
+def mourn(job: str, holder: str, seen: str) -> None:
+    """A worker process died over a job: its row goes to the next, or fails where too many died over it."""
+    queueing.refuse(job, f"The worker that did it died: {seen}.")
+    for row in left_by(holder):
+        if row.bury(seen):
+            logger.warning("%s: its worker died: %s", row, seen)
+
+
+def lay_down(holder: str) -> None:
+    """A worker was told to go and takes its process down: whatever that did is for the next one."""
+    for row in left_by(holder):
+        if row.lay_down():
+            logger.info("%s waits again: its worker was told to go", row)
+
+
+def left_by(holder: str) -> Iterator[JobModel]:
+    """Rows of every app that nobody works on now that this process is gone."""
+    yield from sharing.left_by(holder)
+    for model in apps.get_models():
+        if issubclass(model, JobModel):
+            yield from model._default_manager.held_by(holder)
 
 
 def ring_again() -> None:

@@ -17,6 +17,8 @@ from rq import Worker
 from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import Job, JobStatus
 
+from generation.models import JobState
+
 logger = logging.getLogger(__name__)
 
 REFUSAL_SECONDS = 3600
@@ -139,6 +141,10 @@ def ring_again(
             ring(work, row, queue)
             rung += 1
     for row in abandoned:
+        row.bury()
+        row.refresh_from_db(fields=["state"])
+        if row.state != JobState.QUEUED:
+            continue
         # A killed worker's job is "started" for a while yet; only one that stands in the queue will be taken up.
         if _job_status(job_id(row)) != JobStatus.QUEUED:
             ring(work, row, queue)

@@ -13,7 +13,7 @@ from django.db.models import F, Func, QuerySet
 from django.utils import timezone
 
 from generation.heartbeat import heartbeat
-from generation.models import JobState, Run, Share, Text, TextQuerySet
+from generation.models import JobState, Run, Share, Text, TextQuerySet, work
 
 
 class NotOurs(Exception):
@@ -26,7 +26,7 @@ class Part:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.started_at = run.started_at  # a run that was stopped and queued again is not the one we joined
-        self.holder = uuid.uuid4().hex
+        self.holder = f"{work.holder()}:{uuid.uuid4().hex[:8]}"
 
     def take(self, size: int) -> Share | None:
         """The next texts to draft, at most `size`, or what a silent worker left; None where others have all the rest.
@@ -99,6 +99,13 @@ class Part:
         if run is None or run.state != JobState.RUNNING or run.started_at != self.started_at:
             raise NotOurs(f"Run {self.run.public_id} was paused, stopped or taken over; what was drafted is saved.")
         return run
+
+
+def left_by(process: str) -> list[Run]:
+    """Give back what a process that is gone had in hand. Returns the runs that nobody else works on."""
+    runs = list(Run.objects.filter(shares__holder__startswith=f"{process}:").distinct())
+    Share.objects.filter(holder__startswith=f"{process}:").delete()
+    return [run for run in runs if not run.shares.alive().exists()]
 
 
 def texts_of(run: Run) -> TextQuerySet:

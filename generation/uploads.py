@@ -51,7 +51,7 @@ def import_upload(upload: Upload) -> None:
     path = folder() / upload.stored_as
 
     def on_progress(tally: Tally) -> None:
-        if not upload.beat():
+        if not upload.beat(done=tally.read):
             raise Stopped
 
     try:

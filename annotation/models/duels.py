@@ -146,6 +146,17 @@ class JudgeRun(JobModel):
     def __str__(self) -> str:
         return f"judge run {self.public_id}"
 
+    @property
+    def progress(self) -> int:
+        return self.done
+
+    @property
+    def what_to_do(self) -> str:
+        return (
+            f"The judge is {self.judge.name} ({self.judge.backend}). If memory gave out, ask a smaller one, or ask "
+            f"this one again where there is more memory; what it judged so far is kept."
+        )
+
 
 class RulingOutcome(models.TextChoices):
     BASE = "base", _("base")

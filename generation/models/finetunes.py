@@ -10,7 +10,7 @@ from generation.models.keys import public_id_field
 from generation.models.model_versions import ModelVersion, Task
 from generation.models.releases import Release
 from generation.models.work import JobModel, JobQuerySet, JobState
-from xinstruct_site.people.models import Language
+from xinstruct_site.people.models import EventKind, Language
 
 
 class Method(models.TextChoices):
@@ -33,6 +33,8 @@ class FineTuneRunQuerySet(JobQuerySet):
 class FineTuneRun(JobModel):
     """Trains a model version for one task from releases and seeds. The same recipe is the same run."""
 
+    FAILED_EVENT = EventKind.FINETUNE_FAILED
+
     public_id = public_id_field()
     key = models.CharField(max_length=64, unique=True)
     task = models.CharField(_("task"), max_length=10, choices=Task)
@@ -45,6 +47,7 @@ class FineTuneRun(JobModel):
     place = models.IntegerField(default=0, help_text="Higher goes first; among equals the older one.")
     step = models.PositiveIntegerField(default=0)
     steps_total = models.PositiveIntegerField(default=0)
+    step_kept = models.PositiveIntegerField(default=0, help_text="Of the checkpoint that a worker went on from last.")
     held_out = models.PositiveIntegerField(default=0, help_text="Pairs to validate on.")
     validation = models.JSONField(default=list, help_text="[step, loss on the held-out pairs], from step 0 on.")
     tail = models.TextField(blank=True, help_text="The last lines of the trainer's log.")
@@ -58,6 +61,20 @@ class FineTuneRun(JobModel):
 
     def __str__(self) -> str:
         return f"fine-tune run {self.public_id}"
+
+    @property
+    def progress(self) -> int:
+        return self.step_kept
+
+    @property
+    def what_to_do(self) -> str:
+        asked = {name: self.config.get(name) for name in ("batch_size", "max_length", "precision")}
+        recipe = ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
+        return (
+            f"The run trains {self.base_model.name} with the method {self.method}, {recipe}. If memory gave out, a "
+            f"smaller batch_size with a larger accumulate, a shorter max_length, the method lora or a smaller model "
+            f"needs less: start a run with that, or continue this one where there is more memory."
+        )
 
     def move_to_front(self) -> bool:
         """Be the next that a worker takes. False where the run does not wait."""

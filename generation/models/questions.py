@@ -109,3 +109,14 @@ class Evaluation(JobModel):
 
     def __str__(self) -> str:
         return f"evaluation {self.public_id}"
+
+    @property
+    def progress(self) -> int:
+        return self.done
+
+    @property
+    def what_to_do(self) -> str:
+        return (
+            f"The model that answers is {self.model_version.name} ({self.model_version.backend}). If memory gave out, "
+            f"ask a smaller one, or ask this one again where there is more memory; its answers so far are kept."
+        )

@@ -57,6 +57,17 @@ class Run(JobModel):
     def __str__(self) -> str:
         return f"run {self.public_id} ({self.language.code})"
 
+    @property
+    def progress(self) -> int:
+        return self.texts_done
+
+    @property
+    def what_to_do(self) -> str:
+        return (
+            f"The run drafts with {self.model_version.name} ({self.model_version.backend}). If memory gave out, start "
+            f"a run with a smaller model, or continue this one where there is more memory; what was drafted is kept."
+        )
+
     def join(self) -> bool:
         """Take part in the work: the first worker starts it, others come along. False where it rests or is over."""
         now = timezone.now()
@@ -91,7 +102,9 @@ class Share(models.Model):
     """A block of a run's texts that one worker has in hand, for as long as its heart beats."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="shares")
-    holder = models.CharField(max_length=32, db_index=True, help_text="One worker's part in the run, named at random.")
+    holder = models.CharField(
+        max_length=100, db_index=True, help_text="One worker's part in the run: machine, process, and a random name."
+    )
     text_ids = ArrayField(models.BigIntegerField())
     heartbeat_at = models.DateTimeField()
 

@@ -177,6 +177,7 @@ class Upload(JobModel):
     stored_as = models.CharField(max_length=80, help_text="Random name in the folder of uploads.")
     size = models.PositiveBigIntegerField()
     imported_in = models.ForeignKey(Import, on_delete=models.PROTECT, null=True, blank=True, related_name="uploads")
+    done = models.PositiveBigIntegerField(default=0, help_text="Rows read.")
 
     class Meta:
         verbose_name = _("upload")
@@ -185,3 +186,11 @@ class Upload(JobModel):
 
     def __str__(self) -> str:
         return f"upload {self.public_id} ({self.language.code})"
+
+    @property
+    def progress(self) -> int:
+        return self.done
+
+    @property
+    def what_to_do(self) -> str:
+        return "What was stored is kept. Send the file again in smaller parts, or where there is more memory."
