@@ -1,22 +1,19 @@
 """Adjudication: a linguist decides where reviewers could not agree, without knowing who said what.
 
-Every change locks the item's row first, as reviews do.
+What holds for every decision of a linguist is in deciding.py.
 """
 
 import uuid
 from dataclasses import dataclass
 
-from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import history, verdicts
+from annotation import deciding, history, verdicts
 from annotation.agreement import Wording
-from annotation.auditing import DecidedMeanwhile, Invalid, NotYours, OwnWork, TooLate
 from annotation.history import Said
-from annotation.models import Adjudication, Audit, Decision, Gold, Item, ItemKind, ItemState, PairState, Review
-from annotation.reviewing import locked
+from annotation.models import Adjudication, Audit, Decision, Item, ItemKind, ItemState, PairState, Review
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
 
@@ -38,11 +35,6 @@ def disputed(language: Language) -> QuerySet[Item]:
     ).order_by("pk")
 
 
-def for_linguist(items: QuerySet[Item], user: User) -> QuerySet[Item]:
-    """Without those that this person reviewed."""
-    return items.exclude(Exists(Review.objects.standing().filter(item=OuterRef("pk"), reviewer=user)))
-
-
 def answers(item: Item) -> list[Said]:
     """What reviewers said, those that counted first, in an order that tells nothing of who they are."""
     reviews = Review.objects.standing().filter(item=item).select_related("candidate", "relabel")
@@ -55,43 +47,27 @@ def adjudicate(user: User, item: Item, submission: Submission) -> Adjudication:
     Raises:
         DecisionError: invalid, the linguist's own work, or decided by somebody else. Nothing is stored.
     """
-    try:
-        with transaction.atomic():
-            return _adjudicate(user, item, submission)
-    except IntegrityError as exc:
-        if Adjudication.objects.filter(pk=submission.id).exists():
-            raise DecidedMeanwhile from exc
-        raise
-
-
-def _adjudicate(user: User, item: Item, submission: Submission) -> Adjudication:
-    item = locked(item)
-    if stored := Adjudication.objects.filter(pk=submission.id).first():
-        if (stored.linguist_id, stored.item_id) != (user.pk, item.pk):
-            raise DecidedMeanwhile
-        return stored
-    if not disputed(item.language).filter(pk=item.pk).exists():
-        raise DecidedMeanwhile
-    if item.reviews.standing().filter(reviewer=user).exists():
-        raise OwnWork
-    if errors := problems(submission):
-        raise Invalid(errors)
-    accepts = submission.decision == Decision.ACCEPT
-    was = item.pairs.current().first()
-    done = Adjudication(
-        id=submission.id, item=item, linguist=user, decision=submission.decision, overall=submission.overall or 0,
-        note=submission.note, was_pair=was,
-    )  # fmt: skip
-    if was:
-        was.item = item
-    if accepts and submission.wording:
-        done.pair = verdicts.put_in_place_of(was, item, submission.wording, decided_by=[str(done.pk)])
-    elif was:
-        verdicts.retire(was)
-    state = ItemState.ACCEPTED if accepts else ItemState.REJECTED
-    Item.objects.filter(pk=item.pk).update(state=state, decided_at=timezone.now())
-    done.save(force_insert=True)
-    _record(EventKind.ADJUDICATED, done, user)
+    with deciding.on(item, Adjudication, submission.id) as item:
+        if stored := deciding.stored(Adjudication, submission.id, user, item=item):
+            return stored
+        waits = disputed(item.language).filter(pk=item.pk).exists()
+        deciding.check(item, user, waits=waits, problems=problems(submission))
+        accepts = submission.decision == Decision.ACCEPT
+        was = item.pairs.current().first()
+        done = Adjudication(
+            id=submission.id, item=item, linguist=user, decision=submission.decision, overall=submission.overall or 0,
+            note=submission.note, was_pair=was,
+        )  # fmt: skip
+        if was:
+            was.item = item
+        if accepts and submission.wording:
+            done.pair = verdicts.put_in_place_of(was, item, submission.wording, decided_by=[str(done.pk)])
+        elif was:
+            verdicts.retire(was)
+        state = ItemState.ACCEPTED if accepts else ItemState.REJECTED
+        Item.objects.filter(pk=item.pk).update(state=state, decided_at=timezone.now())
+        done.save(force_insert=True)
+        _record(EventKind.ADJUDICATED, done, user)
     return done
 
 
@@ -118,27 +94,22 @@ def withdraw(user: User, done: Adjudication) -> None:
     Raises:
         DecisionError: somebody else's, or others have gone on from it.
     """
-    with transaction.atomic():
-        item = locked(done.item)
-        if done.linguist_id != user.pk:
-            raise NotYours
-        standing = Adjudication.objects.filter(pk=done.pk, withdrawn_at=None)
-        if not standing.update(withdrawn_at=timezone.now()):
+    with deciding.taking_back(user, done) as item:
+        if item is None:
             return
         current = item.pairs.current().first()
-        if (current and current.pk) != done.pair_id or Gold.objects.filter(item=item).exists():
-            raise TooLate
+        if (current and current.pk) != done.pair_id:
+            raise deciding.TooLate
         if current:
             current.item = item
             if Audit.objects.standing().filter(pair=current).exists() or verdicts.is_released(current.public_id):
-                raise TooLate
+                raise deciding.TooLate
             verdicts.retire(current)
         if done.was_pair:
             done.was_pair.item = item
             verdicts.change_state(done.was_pair, PairState.DISPUTED)
         Item.objects.filter(pk=item.pk).update(state=ItemState.DISPUTED, decided_at=timezone.now())
         _record(EventKind.ADJUDICATION_TAKEN_BACK, done, user)
-    done.refresh_from_db()
 
 
 def _record(kind: EventKind, done: Adjudication, user: User) -> None:

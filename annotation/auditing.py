@@ -1,26 +1,24 @@
 """Audits: what linguists decide on the cultural content of a pair, and how it is undone.
 
-Every change locks the item's row first, as reviews do. Marks count code points, over the text, over the instruction,
-or over the response where people edited it.
+What holds for every decision of a linguist is in deciding.py. Marks count code points, over the text, over the
+instruction, or over the response where people edited it.
 """
 
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import reading, verdicts
+from annotation import deciding, reading, verdicts
 from annotation.agreement import Wording
 from annotation.models import (
     Audit,
     AuditTag,
     AuditVerdict,
     Concern,
-    Gold,
     Item,
     ItemKind,
     ItemState,
@@ -31,7 +29,6 @@ from annotation.models import (
     Slot,
     SlotState,
 )
-from annotation.reviewing import locked
 from generation.models import Release, ReleaseRow
 from xinstruct_site.people.models import Event, EventKind, GuidelinesVersion, Language, User
 
@@ -40,46 +37,6 @@ PARTS = ("text", "instruction", "response")
 SEVERITIES = (1, 2, 3)
 MOST_MARKS = 200
 AUDITABLE = [PairState.HELD, PairState.ACCEPTED]
-
-
-class DecisionError(Exception):
-    """A linguist's decision cannot be taken as it is. The message is for them; nothing was stored."""
-
-
-class Invalid(DecisionError):
-    """Breaks the rules of a decision; `errors` says which field and why."""
-
-    def __init__(self, errors: dict[str, str]) -> None:
-        super().__init__(" ".join(errors.values()))
-        self.errors = errors
-
-
-class DecidedMeanwhile(DecisionError):
-    """Somebody decided on it, or it is no longer what the item came to."""
-
-    def __init__(self) -> None:
-        super().__init__(_("Somebody decided on this meanwhile. Your words are still here, to copy."))
-
-
-class OwnWork(DecisionError):
-    """Nobody decides on what they reviewed themselves."""
-
-    def __init__(self) -> None:
-        super().__init__(_("You have reviewed this item, so another linguist has to decide on it."))
-
-
-class NotYours(DecisionError):
-    """Only who decided takes it back."""
-
-    def __init__(self) -> None:
-        super().__init__(_("Somebody else decided this; only they can take it back."))
-
-
-class TooLate(DecisionError):
-    """Others have gone on from it."""
-
-    def __init__(self) -> None:
-        super().__init__(_("Others have gone on from this decision, so it cannot be taken back."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +88,6 @@ def sample(language: Language, release: Release | None = None) -> QuerySet[Pair]
     return auditable(language).filter(public_id__in=ids).order_by("public_id")
 
 
-def for_linguist(pairs: QuerySet[Pair], user: User) -> QuerySet[Pair]:
-    """Without the items that this person reviewed."""
-    return pairs.exclude(Exists(Review.objects.standing().filter(item=OuterRef("item"), reviewer=user)))
-
-
 # Deciding
 
 
@@ -145,52 +97,36 @@ def audit(user: User, pair: Pair, submission: Submission) -> Audit:
     Raises:
         DecisionError: invalid, the linguist's own work, or decided by somebody else. Nothing is stored.
     """
-    try:
-        with transaction.atomic():
-            return _audit(user, pair, submission)
-    except IntegrityError as exc:
-        if Audit.objects.filter(pk=submission.id).exists():
-            raise DecidedMeanwhile from exc
-        raise
-
-
-def _audit(user: User, pair: Pair, submission: Submission) -> Audit:
-    item = locked(pair.item)
-    if stored := Audit.objects.filter(pk=submission.id).first():
-        if (stored.linguist_id, stored.pair_id) != (user.pk, pair.pk):
-            raise DecidedMeanwhile
-        return stored
-    pair = Pair.objects.get(pk=pair.pk)
-    pair.item = item
-    if not auditable(item.language).filter(pk=pair.pk).exists():
-        raise DecidedMeanwhile
-    if item.reviews.standing().filter(reviewer=user).exists():
-        raise OwnWork
-    if errors := problems(pair, submission):
-        raise Invalid(errors)
-    done = Audit(
-        id=submission.id,
-        item=item,
-        pair=pair,
-        linguist=user,
-        verdict=submission.verdict,
-        marks=submission.marks,
-        note=submission.note,
-        rule=submission.rule,
-        undoing={"state": pair.state},
-    )
-    if submission.verdict == AuditVerdict.PASS:
-        verdicts.change_state(pair, PairState.ACCEPTED)
-    elif submission.verdict == AuditVerdict.EXCLUDE:
-        verdicts.change_state(pair, PairState.EXCLUDED)
-    elif submission.verdict == AuditVerdict.FIX and submission.wording:
-        done.outcome = verdicts.put_in_place_of(
-            pair, item, submission.wording, decided_by=[*pair.decided_by, str(done.pk)]
+    with deciding.on(pair.item, Audit, submission.id) as item:
+        if stored := deciding.stored(Audit, submission.id, user, pair=pair):
+            return stored
+        pair = Pair.objects.get(pk=pair.pk)
+        pair.item = item
+        waits = auditable(item.language).filter(pk=pair.pk).exists()
+        deciding.check(item, user, waits=waits, problems=problems(pair, submission))
+        done = Audit(
+            id=submission.id,
+            item=item,
+            pair=pair,
+            linguist=user,
+            verdict=submission.verdict,
+            marks=submission.marks,
+            note=submission.note,
+            rule=submission.rule,
+            undoing={"state": pair.state},
         )
-    else:
-        done.undoing |= _send_back(item, user)
-    done.save(force_insert=True)
-    _record(EventKind.AUDITED, done, user)
+        if submission.verdict == AuditVerdict.PASS:
+            verdicts.change_state(pair, PairState.ACCEPTED)
+        elif submission.verdict == AuditVerdict.EXCLUDE:
+            verdicts.change_state(pair, PairState.EXCLUDED)
+        elif submission.verdict == AuditVerdict.FIX and submission.wording:
+            done.outcome = verdicts.put_in_place_of(
+                pair, item, submission.wording, decided_by=[*pair.decided_by, str(done.pk)]
+            )
+        else:
+            done.undoing |= _send_back(item, user)
+        done.save(force_insert=True)
+        _record(EventKind.AUDITED, done, user)
     return done
 
 
@@ -255,7 +191,7 @@ def _send_back(item: Item, user: User) -> dict[str, Any]:
     slots = {str(pk): slot for pk, slot in counted.values_list("pk", "slot_id")}
     verdicts.reopen(item, actor=user)
     counted.update(slot=None)
-    fallen = item.adjudications.filter(withdrawn_at=None)
+    fallen = item.adjudications.standing()
     adjudications = [str(pk) for pk in fallen.values_list("pk", flat=True)]
     fallen.update(withdrawn_at=timezone.now())
     last = reading.locked_slots(item)[-1]
@@ -283,26 +219,22 @@ def withdraw(user: User, done: Audit) -> None:
     Raises:
         DecisionError: somebody else's, or others have gone on from it.
     """
-    with transaction.atomic():
-        item = locked(done.item)
-        if done.linguist_id != user.pk:
-            raise NotYours
-        if not Audit.objects.standing().filter(pk=done.pk).update(withdrawn_at=timezone.now()):
+    with deciding.taking_back(user, done) as item:
+        if item is None:
             return
         pair = Pair.objects.get(pk=done.pair_id)
         pair.item = item
         if done.verdict == AuditVerdict.SEND_BACK:
             _take_back_from_others(item, done)
         current = item.pairs.current().first()
-        if (current and current.pk not in {pair.pk, done.outcome_id}) or Gold.objects.filter(item=item).exists():
-            raise TooLate
+        if current and current.pk not in {pair.pk, done.outcome_id}:
+            raise deciding.TooLate
         if current and current.pk != pair.pk:
             if Audit.objects.standing().filter(pair=current).exists():
-                raise TooLate
+                raise deciding.TooLate
             verdicts.retire(current)
         verdicts.change_state(pair, PairState(done.undoing["state"]), is_current=True)
         _record(EventKind.AUDIT_TAKEN_BACK, done, user)
-    done.refresh_from_db()
 
 
 def _take_back_from_others(item: Item, done: Audit) -> None:
@@ -310,13 +242,13 @@ def _take_back_from_others(item: Item, done: Audit) -> None:
     for slot in reading.locked_slots(item):
         if slot.state in verdicts.OPEN_STATES:
             if slot.state != SlotState.FREE or slot.claimed_at:
-                raise TooLate
+                raise deciding.TooLate
             slot.delete()
     if item.state != ItemState.OPEN or item.reviews.filter(slot__isnull=False, withdrawn_at=None).exists():
-        raise TooLate
+        raise deciding.TooLate
     for review_id, slot_id in done.undoing["slots"].items():
         if not Review.objects.standing().filter(pk=review_id).update(slot=slot_id):
-            raise TooLate
+            raise deciding.TooLate
     item.adjudications.filter(pk__in=done.undoing["adjudications"]).update(withdrawn_at=None)
     Item.objects.filter(pk=item.pk).update(state=ItemState.ACCEPTED, decided_at=timezone.now())
 

@@ -40,7 +40,7 @@ def _people_behind(release: Release) -> dict[str, set[int]]:
     for made, who in (
         (Review.objects.standing(), "reviewer"),
         (Audit.objects.standing(), "linguist"),
-        (Adjudication.objects.filter(withdrawn_at=None), "linguist"),
+        (Adjudication.objects.standing(), "linguist"),
     ):
         of_rows = made.filter(item__public_id__in=items).order_by()
         for code, person in of_rows.values_list("item__language__code", who).distinct():

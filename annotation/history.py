@@ -135,7 +135,7 @@ def audits_of(item: Item) -> list[Audit]:
 def notes_for_reviewers(items: Collection[int]) -> dict[int, list[str]]:
     """What linguists wrote to those who reviewed these items (by key), without names, oldest first."""
     notes: dict[int, list[str]] = {}
-    for rows in (Audit.objects.standing(), Adjudication.objects.filter(withdrawn_at=None)):
+    for rows in (Audit.objects.standing(), Adjudication.objects.standing()):
         said = rows.filter(item__in=items).exclude(note="").order_by("at").values_list("item", "note")
         for item, note in said:
             notes.setdefault(item, []).append(note)

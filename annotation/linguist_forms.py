@@ -1,15 +1,17 @@
 """The forms that linguists decide with: an audit, and an adjudication. Text is taken exactly as typed."""
 
 import json
-from typing import Any
+import uuid
+from typing import Any, Self
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from annotation import verdicts
+from annotation import adjudicating, auditing
 from annotation.agreement import Wording
 from annotation.forms import LEVELS, TypedText, refuse_surrogates
-from annotation.models import AuditVerdict, Decision, Pair
+from annotation.models import AuditVerdict, Decision
+from xinstruct_site.people.models import Language
 
 
 class WordingForm(forms.Form):
@@ -26,6 +28,16 @@ class WordingForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"}),
         help_text=_("Those who reviewed the item read it, without your name."),
     )
+
+    def __init__(self, *args: Any, language: Language, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["response_edit"].widget.attrs |= {"lang": language.code, "dir": language.direction}
+
+    @classmethod
+    def opened(cls, said: Wording, language: Language, **initial: str) -> Self:
+        """The form as a linguist first meets it, to change what was said. Its id makes a replay known as one."""
+        words = {"instruction": said.instruction, "input": said.input, "response_edit": said.response_edit or ""}
+        return cls(language=language, initial={"id": uuid.uuid4()} | words | initial)
 
     def wording(self, kept: Wording) -> Wording:
         """As typed; the parts of the text that are kept are those of `kept`."""
@@ -51,6 +63,11 @@ class AuditForm(WordingForm):
         except (ValueError, RecursionError):
             return None
 
+    def submission(self, said: Wording) -> auditing.Submission:
+        data = self.cleaned_data
+        wording = self.wording(said) if data["verdict"] == AuditVerdict.FIX else None
+        return auditing.Submission(data["id"], data["verdict"], data["marks"], data["note"], data["rule"], wording)
+
 
 class AdjudicationForm(WordingForm):
     """What a linguist decides on a disputed item. `decision` comes from the button that was pressed."""
@@ -60,19 +77,13 @@ class AdjudicationForm(WordingForm):
         label=_("Overall"), choices=LEVELS, coerce=int, empty_value=None, required=False, widget=forms.RadioSelect
     )
 
+    def submission(self, kept: Wording) -> adjudicating.Submission:
+        data = self.cleaned_data
+        wording = self.wording(kept) if data["decision"] == Decision.ACCEPT else None
+        return adjudicating.Submission(data["id"], data["decision"], data["overall"], data["note"], wording)
+
 
 class AuditTagForm(forms.Form):
     """A tag of one language's own."""
 
     name = forms.CharField(label=_("New tag"), max_length=80, validators=[refuse_surrogates])
-
-
-def words_of(pair: Pair) -> dict[str, str]:
-    """What a form that fixes the pair opens with."""
-    said = verdicts.wording_of(pair)
-    return {
-        "pair": pair.public_id,
-        "instruction": said.instruction,
-        "input": said.input,
-        "response_edit": said.response_edit or "",
-    }

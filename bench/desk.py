@@ -116,7 +116,7 @@ def pages(language: "Language", everybody: "list[User]") -> list[tuple[str, str]
 
 def operate(count: int) -> tuple[Counter[str], int]:
     """Random decisions and second thoughts. Gives how many of each went through, and what a recount had to mend."""
-    from annotation import adjudicating, auditing, queues, reviewing, tallies
+    from annotation import adjudicating, auditing, deciding, queues, reviewing, tallies
     from annotation.agreement import Wording
     from annotation.models import Adjudication, Audit, Item, Pair, Review
     from tests.factories import accepting, make_items, make_language, make_user, rejecting
@@ -132,7 +132,7 @@ def operate(count: int) -> tuple[Counter[str], int]:
         what = chance.choices(
             ["review", "withdraw", "audit", "undo audit", "decide", "undo decision"], [8, 2, 3, 1, 3, 1]
         )[0]
-        with contextlib.suppress(queues.QueueEmpty, reviewing.ReviewError, auditing.DecisionError, IndexError):
+        with contextlib.suppress(queues.QueueEmpty, reviewing.ReviewError, deciding.DecisionError, IndexError):
             if what == "review":
                 who = chance.choice(annotators)
                 item = queues.claim_next(who, language).item

@@ -97,6 +97,11 @@ class Audit(models.Model):
         return f"audit {self.pk}"
 
 
+class AdjudicationQuerySet(models.QuerySet["Adjudication"]):
+    def standing(self) -> Self:
+        return self.filter(withdrawn_at=None)
+
+
 class Adjudication(models.Model):
     """What a linguist decided where reviewers did not agree. The client makes the id, as for a review."""
 
@@ -110,6 +115,8 @@ class Adjudication(models.Model):
     was_pair = models.ForeignKey(Pair, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AdjudicationQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("adjudication")

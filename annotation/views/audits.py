@@ -15,13 +15,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import adjudicating, auditing, history, trimming, verdicts
-from annotation.linguist_forms import AuditForm, AuditTagForm, words_of
-from annotation.models import Audit, AuditTag, Concern, Pair
+from annotation import adjudicating, auditing, deciding, history, trimming, verdicts
+from annotation.linguist_forms import AuditForm, AuditTagForm
+from annotation.models import Audit, AuditTag, Concern, Item, Pair
 from annotation.views.access import language_for, person
 from annotation.views.review import link
 from generation.models import Release, ReleaseState
-from xinstruct_site.people.models import Language, Role
+from xinstruct_site.people.models import Language, Role, User
 
 SHOWN = 50
 MOST_COUNTED = 100
@@ -46,7 +46,7 @@ def lane(request: HttpRequest, code: str) -> HttpResponse:
     """What waits for a linguist, one lane at a time."""
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     name, release = asked_lane(request, language)
-    waiting = auditing.for_linguist(pairs_of(name, language, release), user).select_related("item__text")
+    waiting = deciding.for_linguist(pairs_of(name, language, release), user).select_related("item__text")
     context = lanes(request, language) | {
         "lane": name,
         "release": release,
@@ -65,7 +65,7 @@ def following(request: HttpRequest, code: str) -> HttpResponse:
     """On to the next pair of a lane, or back to the lane where it is empty."""
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     name, release = asked_lane(request, language)
-    waiting = list(auditing.for_linguist(pairs_of(name, language, release), user).select_related("item")[:SHOWN])
+    waiting = list(deciding.for_linguist(pairs_of(name, language, release), user).select_related("item")[:SHOWN])
     ids = [pair.item.public_id for pair in waiting]
     after = request.GET.get("after", "")
     rest = ids[ids.index(after) + 1 :] if after in ids else ids
@@ -85,51 +85,33 @@ def audit(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     )
     pair = pairs.filter(public_id=request.POST.get("pair", "")[:40]).first() or get_object_or_404(pairs.current())
     name, release = asked_lane(request, language)
-    status = 200
+    said = verdicts.wording_of(pair)
     if request.method == "POST":
-        form = AuditForm(request.POST)
+        form = AuditForm(request.POST, language=language)
         if form.is_valid():
-            data = form.cleaned_data
-            is_fix = data["verdict"] == "fix"
-            submission = auditing.Submission(
-                id=data["id"],
-                verdict=data["verdict"],
-                marks=data["marks"],
-                note=data["note"],
-                rule=data["rule"],
-                wording=form.wording(verdicts.wording_of(pair)) if is_fix else None,
-            )
             try:
-                auditing.audit(user, pair, submission)
-            except auditing.Invalid as exc:
-                for field, message in exc.errors.items():
-                    form.add_error(field, message)
-            except auditing.DecisionError as exc:
-                form.add_error(None, str(exc))
+                done = auditing.audit(user, pair, form.submission(said))
+            except deciding.DecisionError as exc:
+                form.add_error(None, exc.errors)
             else:
-                messages.success(request, DONE[data["verdict"]])
+                messages.success(request, DONE[done.verdict])
                 return redirect(f"{reverse('next_audit', args=[language.code])}?{lane_query(name, release)}")
-        status = 422
     else:
-        form = AuditForm(initial=words_of(pair) | {"id": uuid.uuid4(), "marks": "[]"})
-    form.fields["response_edit"].widget.attrs |= {"lang": language.code, "dir": language.direction}
-    context = lanes(request, language) | {
+        form = AuditForm.opened(said, language, pair=pair.public_id, marks="[]")
+    context = {
+        **lanes(request, language),
+        **before_deciding(pair.item, user),
         "lane": name,
         "lane_query": lane_query(name, release),
         "form": form,
         "pair": pair,
-        "item": pair.item,
-        "text": pair.item.text,
-        "link": link(pair.item.text.url),
         "kept": trimming.quoted([(span["start"], span["end"]) for span in pair.spans], pair.item.text.body),
-        "answers": adjudicating.answers(pair.item),
         "before": history.audits_of(pair.item),
-        "is_own": pair.item.reviews.standing().filter(reviewer=user).exists(),
         "waits": auditing.auditable(language).filter(pk=pair.pk).exists(),
         "tags": [*Concern.choices, *((tag.name, tag.name) for tag in auditing.own_tags(language))],
         "severities": list(SEVERITIES.items()),
     }
-    return TemplateResponse(request, "annotation/audit.html", context, status=status)
+    return TemplateResponse(request, "annotation/audit.html", context, status=422 if form.errors else 200)
 
 
 @require_POST
@@ -141,7 +123,7 @@ def undo(request: HttpRequest, code: str, audit_id: uuid.UUID) -> HttpResponse:
     done = get_object_or_404(audits, pk=audit_id, item__language=language)
     try:
         auditing.withdraw(person(request), done)
-    except auditing.DecisionError as exc:
+    except deciding.DecisionError as exc:
         messages.error(request, str(exc))
         return redirect("audits", code=language.code)
     messages.success(request, _("Taken back. The pair is what it was before."))
@@ -237,13 +219,24 @@ def lanes(request: HttpRequest, language: Language) -> dict[str, Any]:
     """The tabs, and how much waits for this person behind each but the sample, whose size says nothing."""
     user = person(request)
     numbers = {
-        name: at_most(auditing.for_linguist(pairs_of(name, language, None), user)) for name in LANES if name != "sample"
+        name: at_most(deciding.for_linguist(pairs_of(name, language, None), user)) for name in LANES if name != "sample"
     }
     return {
         "language": language,
         "tabs": [(name, label, numbers.get(name, "")) for name, label in LANES.items()],
-        "disputes": at_most(adjudicating.for_linguist(adjudicating.disputed(language), user)),
+        "disputes": at_most(deciding.for_linguist(adjudicating.disputed(language), user)),
         "open_rules": at_most(auditing.with_open_rules(language)),
+    }
+
+
+def before_deciding(item: Item, user: User) -> dict[str, Any]:
+    """What a linguist sees of an item: its text, what reviewers said, and whether it is theirs to decide on."""
+    return {
+        "item": item,
+        "text": item.text,
+        "link": link(item.text.url),
+        "answers": adjudicating.answers(item),
+        "is_own": deciding.is_own_work(item, user),
     }
 
 

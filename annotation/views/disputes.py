@@ -11,15 +11,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import adjudicating, auditing, verdicts
+from annotation import adjudicating, deciding, verdicts
 from annotation.agreement import Wording
 from annotation.diffing import Piece, word_diff
 from annotation.history import Said
 from annotation.linguist_forms import AdjudicationForm
 from annotation.models import Adjudication, Decision, Item
 from annotation.views.access import language_for, person
-from annotation.views.audits import SHOWN, lanes
-from annotation.views.review import link
+from annotation.views.audits import SHOWN, before_deciding, lanes
 from xinstruct_site.people.models import Role
 
 
@@ -28,8 +27,8 @@ from xinstruct_site.people.models import Role
 @login_required
 def disputes(request: HttpRequest, code: str) -> HttpResponse:
     user, language = person(request), language_for(request, code, Role.LINGUIST)
-    waiting = adjudicating.for_linguist(adjudicating.disputed(language), user).select_related("text")
-    own = Adjudication.objects.filter(linguist=user, item__language=language, withdrawn_at=None)
+    waiting = deciding.for_linguist(adjudicating.disputed(language), user).select_related("text")
+    own = Adjudication.objects.standing().filter(linguist=user, item__language=language)
     context = lanes(request, language) | {
         "lane": "disputed",
         "items": list(waiting[:SHOWN]),
@@ -45,52 +44,33 @@ def dispute(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     """One disputed item: what was said, and the last word on it."""
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     item = get_object_or_404(Item.objects.select_related("text", "language"), language=language, public_id=public_id)
-    answers = adjudicating.answers(item)
-    kept = chosen(request, answers)
-    status = 200
+    before = before_deciding(item, user)
+    kept = chosen(request, before["answers"])
     if request.method == "POST":
-        form = AdjudicationForm(request.POST)
+        form = AdjudicationForm(request.POST, language=language)
         if form.is_valid():
-            data = form.cleaned_data
-            accepts = data["decision"] == Decision.ACCEPT
-            submission = adjudicating.Submission(
-                id=data["id"],
-                decision=data["decision"],
-                overall=data["overall"],
-                note=data["note"],
-                wording=form.wording(kept) if accepts else None,
-            )
             try:
-                adjudicating.adjudicate(user, item, submission)
-            except auditing.Invalid as exc:
-                for field, message in exc.errors.items():
-                    form.add_error(field, message)
-            except auditing.DecisionError as exc:
-                form.add_error(None, str(exc))
+                adjudicating.adjudicate(user, item, form.submission(kept))
+            except deciding.DecisionError as exc:
+                form.add_error(None, exc.errors)
             else:
                 messages.success(request, _("Decided. Those who reviewed it read your note."))
-                rest = adjudicating.for_linguist(adjudicating.disputed(language), user).filter(pk__gt=item.pk)
+                rest = deciding.for_linguist(adjudicating.disputed(language), user).filter(pk__gt=item.pk)
                 if following := rest.first():
                     return redirect("dispute", code=language.code, public_id=following.public_id)
                 return redirect("disputes", code=language.code)
-        status = 422
     else:
-        words = {"instruction": kept.instruction, "input": kept.input, "response_edit": kept.response_edit or ""}
-        form = AdjudicationForm(initial=words | {"id": uuid.uuid4()})
-    form.fields["response_edit"].widget.attrs |= {"lang": language.code, "dir": language.direction}
-    context = lanes(request, language) | {
+        form = AdjudicationForm.opened(kept, language)
+    context = {
+        **lanes(request, language),
+        **before,
         "lane": "disputed",
         "form": form,
-        "item": item,
-        "text": item.text,
-        "link": link(item.text.url),
-        "answers": answers,
         "start": request.GET.get("start", ""),
-        "between": between(answers),
-        "is_own": item.reviews.standing().filter(reviewer=user).exists(),
+        "between": between(before["answers"]),
         "waits": adjudicating.disputed(language).filter(pk=item.pk).exists(),
     }
-    return TemplateResponse(request, "annotation/dispute.html", context, status=status)
+    return TemplateResponse(request, "annotation/dispute.html", context, status=422 if form.errors else 200)
 
 
 @require_POST
@@ -102,7 +82,7 @@ def undo(request: HttpRequest, code: str, adjudication_id: uuid.UUID) -> HttpRes
     done = get_object_or_404(decisions, pk=adjudication_id, item__language=language)
     try:
         adjudicating.withdraw(person(request), done)
-    except auditing.DecisionError as exc:
+    except deciding.DecisionError as exc:
         messages.error(request, str(exc))
         return redirect("disputes", code=language.code)
     messages.success(request, _("Taken back. The item is disputed again."))

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from annotation import adjudicating, auditing, queues, voting
+from annotation import adjudicating, auditing, deciding, queues, voting
 from annotation.models import Slot
 from annotation.overview import pipelines
 from annotation.views.audits import at_most
@@ -55,8 +55,8 @@ def for_linguists(user: User, language: Language) -> list[str] | None:
     """How many held pairs and disputed items wait for this person; None where they are no linguist there."""
     if not user.has_role(language, Role.LINGUIST):
         return None
-    held = auditing.for_linguist(auditing.held(language), user)
-    return [at_most(held), at_most(adjudicating.for_linguist(adjudicating.disputed(language), user))]
+    held = deciding.for_linguist(auditing.held(language), user)
+    return [at_most(held), at_most(deciding.for_linguist(adjudicating.disputed(language), user))]
 
 
 def waiting_items(user: User, language: Language) -> int:

@@ -4,10 +4,10 @@ import uuid
 
 import pytest
 
-from annotation import adjudicating, auditing, queues, reviewing, tallies
+from annotation import adjudicating, auditing, deciding, queues, reviewing, tallies
 from annotation.adjudicating import Submission
 from annotation.agreement import Wording
-from annotation.auditing import DecidedMeanwhile, Invalid, OwnWork, TooLate
+from annotation.deciding import DecidedMeanwhile, Invalid, OwnWork, TooLate
 from annotation.models import Adjudication, Item, ItemState, Pair, PairState
 from tests.factories import accepting, decide, make_items, make_user, rejecting
 from xinstruct_site.people.models import Role
@@ -75,7 +75,7 @@ def test_linguist_does_not_decide_on_their_own_review(urdu, linguist):
     queues.claim_again(linguist, item)
     reviewing.submit(linguist, item, accepting("Describe the market."))
     decide(item, accepting("Tell about the fair."), accepting("Sell me fish."))
-    assert not adjudicating.for_linguist(adjudicating.disputed(urdu), linguist).exists()
+    assert not deciding.for_linguist(adjudicating.disputed(urdu), linguist).exists()
     with pytest.raises(OwnWork):
         adjudicating.adjudicate(linguist, item, said())
 

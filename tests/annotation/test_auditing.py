@@ -4,9 +4,10 @@ import uuid
 
 import pytest
 
-from annotation import auditing, queues, reviewing, tallies
+from annotation import auditing, deciding, queues, reviewing, tallies
 from annotation.agreement import Wording
-from annotation.auditing import DecidedMeanwhile, Invalid, NotYours, OwnWork, Submission, TooLate
+from annotation.auditing import Submission
+from annotation.deciding import DecidedMeanwhile, Invalid, NotYours, OwnWork, TooLate
 from annotation.models import Audit, AuditVerdict, Concern, Flag, Item, ItemState, Pair, PairState, Review
 from tests.factories import accepting, decide, make_items, make_text, make_user
 from xinstruct_site.people.models import Event, EventKind, Role
@@ -138,10 +139,10 @@ def test_linguist_does_not_audit_what_they_reviewed(urdu, linguist):
     reviewing.submit(linguist, item, accepting(flags={Flag.CULTURAL: ""}))
     decide(item, accepting())
     pair = item.pairs.get()
-    assert not auditing.for_linguist(auditing.held(urdu), linguist).exists()
+    assert not deciding.for_linguist(auditing.held(urdu), linguist).exists()
     with pytest.raises(OwnWork):
         auditing.audit(linguist, pair, said("pass"))
-    assert auditing.for_linguist(auditing.held(urdu), make_user(language=urdu, role=Role.LINGUIST)).get() == pair
+    assert deciding.for_linguist(auditing.held(urdu), make_user(language=urdu, role=Role.LINGUIST)).get() == pair
 
 
 def test_only_the_linguist_who_decided_takes_it_back(urdu, linguist, pair):
