@@ -5,7 +5,6 @@ than five people is not told, nor one from which it would follow, and what is to
 the releases before and after tell little of the one person between them.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -14,11 +13,12 @@ from django.utils.translation import override
 
 from annotation.models import Adjudication, Audit, Review
 from generation.models import Release
+from xinstruct_site.people import varieties
 from xinstruct_site.people.models import Demographics, Membership, User
 
-COMMA = re.compile("[,،、]")
 FEWEST = 5  # people in a count that is told
 SEVERAL = {"Grew up with": "native_varieties", "Also speak": "languages_spoken"}
+OF_THE_LANGUAGE = {"Variety of the language": "variety", "Orthography they write": "orthography"}
 NOT_SAID = ""
 
 
@@ -50,17 +50,18 @@ def _people_behind(release: Release) -> dict[str, set[int]]:
 
 def _told(people: set[int], code: str) -> dict[str, Any]:
     said = list(Demographics.objects.filter(user__in=people))
-    varieties = Membership.objects.filter(user__in=people, language__code=code).exclude(variety="")
-    of_person = dict(varieties.order_by("pk").values_list("user", "variety"))
     answers: dict[str, Iterable[str]] = {
-        "Variety of the language": of_person.values(),
         "Age": (each.get_age_range_display() for each in said if each.age_range),
         "Gender": (each.get_gender_display() for each in said if each.gender),
         "Country of residence": (each.country for each in said),
     }
     found = {question: shown(_counted(given), len(people)) for question, given in answers.items()}
-    for question, name in SEVERAL.items():
-        parts = (part for each in said for part in {_alike(part) for part in COMMA.split(getattr(each, name))})
+    several = {question: [getattr(each, name) for each in said] for question, name in SEVERAL.items()}
+    roles = Membership.objects.filter(user__in=people, language__code=code).order_by("pk")
+    for question, kind in OF_THE_LANGUAGE.items():
+        several[question] = list(dict(roles.exclude(**{kind: ""}).values_list("user", kind)).values())
+    for question, lines in several.items():
+        parts = (part for line in lines for part in {_alike(part) for part in varieties.COMMA.split(line)})
         found[question] = shown_of_many(Counter(filter(None, parts)), len(people))
     return {"people": steps(len(people)), "answers": {question: cells for question, cells in found.items() if cells}}
 

@@ -164,14 +164,21 @@ def _models(survey: Survey) -> Counter[tuple[str, str, str]]:
 
 
 def _languages(survey: Survey) -> str:
-    varieties: dict[str, list[str]] = defaultdict(list)
-    for (code, variety), rows in _most(survey.by("language", "variety")):
-        if variety:
-            varieties[code].append(f"{variety} ({rows:,})")
+    named: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for kind in ("variety", "orthography"):
+        for (code, name), rows in _most(survey.by("language", kind)):
+            if name:
+                named[code, kind].append(f"{name} ({rows:,})")
     return _table(
-        ("Language", "BCP 47", "Varieties that people named", "Rows"),
+        ("Language", "BCP 47", "Varieties that people named", "Orthographies that people named", "Rows"),
         (
-            (survey.names[code], code, ", ".join(varieties[code]) or "none named", f"{rows:,}")
+            (
+                survey.names[code],
+                code,
+                ", ".join(named[code, "variety"]) or "none named",
+                ", ".join(named[code, "orthography"]) or "none named",
+                f"{rows:,}",
+            )
             for code, rows in sorted(survey.by("language").items())
         ),
     )

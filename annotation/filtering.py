@@ -34,7 +34,7 @@ from annotation.splitting import SHARES, SPLIT_FROM
 from generation import licences
 from generation.licences import Source
 from generation.models import PREFERENCES
-from xinstruct_site.people.models import Language
+from xinstruct_site.people.models import Language, VarietyKind
 
 MARK, EXCLUDE = "mark", "exclude"
 
@@ -50,6 +50,7 @@ class Filters:
     policy_min: int | None = None  # decided under this version of its language's policy, or a later one
     sources: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()  # of the texts, as the texts spell them
+    varieties: tuple[str, ...] = ()  # code:kind:name; a language of which none is named is taken whole
     without_flags: tuple[str, ...] = ()  # no standing review raised one of these
     licence: str = ""  # what it is to be published under; pairs that cannot be are left out
     rows_min: int | None = None  # of a language
@@ -75,6 +76,15 @@ class Filters:
             query["small_languages"] = self.small_languages
         return query
 
+    def of_kind(self, kind: str) -> dict[str, list[str]]:
+        """By language, the varieties or the orthographies that are wanted of it."""
+        found: dict[str, list[str]] = {}
+        for wanted in self.varieties:
+            code, of_kind, name = wanted.split(":", 2)
+            if of_kind == kind:
+                found.setdefault(code, []).append(name)
+        return found
+
     @classmethod
     def of_query(cls, query: dict[str, Any]) -> Self:
         """The filters that a release was asked for with. Releases from before there were any have none."""
@@ -88,6 +98,11 @@ class Filters:
             split_from=splits.get("from", SPLIT_FROM),
             **asked,
         )
+
+
+def variety(code: str, kind: str, name: str) -> str:
+    """A variety or an orthography of a language as Filters.varieties names it."""
+    return f"{code}:{kind}:{name}"
 
 
 KEPT_APART = {"preferences", "small_languages", "shares", "seed", "split_from"}
@@ -117,11 +132,23 @@ def accepted(languages: Iterable[Language], filters: Filters) -> QuerySet[Pair]:
         pairs = pairs.filter(item__text__source_dataset__in=filters.sources)
     if filters.licences:
         pairs = pairs.filter(item__text__licence_id__in=filters.licences)
+    for kind in VarietyKind.values:
+        if wanted := filters.of_kind(kind):
+            pairs = pairs.filter(_is_in(kind, wanted))
     if filters.without_flags:
         pairs = pairs.exclude(Exists(reviews.filter(flags__has_any_keys=list(filters.without_flags))))
     return pairs.order_by(
         Collate("item__language__code", "C"), Collate("item__text__sha256", "C"), Collate("public_id", "C")
     )
+
+
+def _is_in(kind: str, wanted: dict[str, list[str]]) -> Q:
+    """As a row says it: of the pair, or else of its text."""
+    fits = ~Q(item__language__code__in=list(wanted))
+    for code, names in wanted.items():
+        said = Q(**{f"{kind}__in": names}) | Q(**{kind: "", f"item__text__{kind}__in": names})
+        fits |= Q(item__language__code=code) & said
+    return fits
 
 
 def fitting(pairs: QuerySet[Pair], filters: Filters) -> QuerySet[Pair]:
@@ -172,6 +199,7 @@ def in_words(query: dict[str, Any]) -> list[tuple[str, str]]:
         (_("version of the review policy"), filters.policy_min and f"≥ {filters.policy_min}"),
         (_("sources"), ", ".join(filters.sources)),
         (_("licences of the texts"), ", ".join(filters.licences)),
+        (_("varieties and orthographies"), ", ".join("{0}: {2}".format(*v.split(":", 2)) for v in filters.varieties)),
         (_("without the flags"), ", ".join(str(flags.get(flag, flag)) for flag in filters.without_flags)),
         (_("to be published under"), filters.licence),
         (_("pairs of a language"), filters.rows_min and f"< {filters.rows_min}: {small}"),

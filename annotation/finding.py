@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Item, ItemKind, ItemState, Pair, Review, ReviewQuerySet, Slot, Tally
 from annotation.verdicts import ONE_SHORT_PRIORITY, OPEN_STATES
+from generation.models import Text
 from xinstruct_site.people.models import Language, Role, User
 
 PER_PAGE = 25
@@ -79,6 +80,7 @@ def find_items(
     person: User | None = None,
     flag: str = "",
     waiting: str = "",
+    variety: str = "",
     after: str = "",
 ) -> ItemPage:
     """One page of the items that this person may see.
@@ -87,6 +89,7 @@ def find_items(
         words: looked for as they stand in a text's title and body and in the wording decided on, or an item's own id.
         person: whose review the item has; with `flag`, the one that carries it.
         waiting: for what an open item waits, one of WAITING.
+        variety: a variety or an orthography that the text is said to be in, as it is spelled. For who leads.
         after: public id of the last item of the page before.
     """
     visible = visible_items(user, language)
@@ -97,6 +100,9 @@ def find_items(
         items = items.filter(state=state)
     if waiting:
         items = items.filter(pk__in=waiting_items(language, waiting).values("pk"))
+    if variety and leads(user, language):
+        named = Q(variety=variety) | Q(orthography=variety)
+        items = items.filter(text__in=Text.objects.filter(named, language=language))
     if person or flag:
         said = visible_reviews(user, language).standing()
         if person:

@@ -23,6 +23,8 @@ from annotation.models import Decision, Flag, Item, ItemState
 from annotation.reviewing import relabel_problem, spans_problem
 from annotation.trimming import Span
 from generation.models import Candidate
+from xinstruct_site.people import varieties
+from xinstruct_site.people.forms import Suggesting
 from xinstruct_site.people.models import Language, User
 
 SALT = "annotation.review.shown"
@@ -281,6 +283,9 @@ class FindItemsForm(forms.Form):
     )  # fmt: skip
     flag = forms.ChoiceField(label=_("Flag"), choices=[("", _("any")), *Flag.choices], required=False)
     waiting = forms.ChoiceField(label=_("Waiting"), choices=[("", _("any")), *WAITING.items()], required=False)
+    variety = forms.CharField(
+        label=_("Variety or orthography"), required=False, max_length=80, validators=[refuse_surrogates]
+    )
     after = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
 
     def __init__(
@@ -291,15 +296,17 @@ class FindItemsForm(forms.Form):
         field.choices = [(one.code, one.local_name()) for one in languages]  # type: ignore[attr-defined]
         field.initial = language.code
         if people is None:
-            del self.fields["person"]
+            del self.fields["person"], self.fields["variety"]
         else:
             self.fields["person"].queryset = people  # type: ignore[attr-defined]
+            words = varieties.standing(language).values_list("name", flat=True).distinct()
+            self.fields["variety"].widget = Suggesting(words, attrs={"dir": "auto", "maxlength": 80})
 
     def asked(self) -> dict[str, Any]:
         """The question, as finding.find_items takes it."""
         data = self.cleaned_data
         return {"words": data["q"]} | {
-            name: data[name] for name in ("state", "person", "flag", "waiting", "after") if name in data
+            name: data[name] for name in ("state", "person", "flag", "waiting", "variety", "after") if name in data
         }
 
     def narrows(self) -> bool:

@@ -157,7 +157,9 @@ def _words(event: Event) -> str:
     if event.kind != EventKind.ITEM_RELABELLED:
         return str(WORDS.get(event.kind, ""))
     if "variety" in data:
-        return _("variety: %(variety)s") % {"variety": data["variety"]}
+        return _("variety: %(variety)s") % {"variety": data["variety"] or "–"}
+    if "orthography" in data:
+        return _("orthography: %(orthography)s") % {"orthography": data["orthography"] or "–"}
     if "to" in data:
         return _("moved to %(language)s") % {"language": _name(data["to"])}
     return _("came from %(language)s") % {"language": _name(data["from"]["language"])}

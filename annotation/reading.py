@@ -19,8 +19,8 @@ AUTOSAVE = Columns(Autosave, "unsent")
 REVIEW = Columns(Review, "review")
 CANDIDATE = Columns(Candidate, "candidate", "id", "text_id", "run_id", "instruction", "input")
 TEXT = Columns(
-    Text, "text", "id", "public_id", "language_id", "title", "body", "variety", "url", "domain", "crawl_date",
-    "licence_id", "withdrawn_at",
+    Text, "text", "id", "public_id", "language_id", "title", "body", "variety", "orthography", "url", "domain",
+    "crawl_date", "licence_id", "withdrawn_at",
 )  # fmt: skip
 
 

@@ -5,17 +5,26 @@ from, and waits there as an item with the same candidates, in that language's ro
 with its reviews. Callers hold the lock of the item that was decided.
 """
 
-from django.db.models import Max
+from collections import Counter
+
+from django.db import transaction
+from django.db.models import Count, Max
+from django.utils.translation import gettext as _
 
 from annotation import queues, reading
-from annotation.agreement import plain
-from annotation.models import Flag, Item, ItemKind, ItemState, Review, SlotState
+from annotation.models import Flag, Item, ItemKind, ItemState, Pair, Review, SlotState
 from generation.models import ARRIVALS, Round, Selection, Text
-from xinstruct_site.people.models import Event, EventKind, Language, User
+from xinstruct_site.people import varieties
+from xinstruct_site.people.models import Event, EventKind, Language, User, VarietyKind
 
 LONGEST_VARIETY = Text._meta.get_field("variety").max_length or 80
 # What belongs to the row and not to the text.
-OF_THE_ROW = {"id", "public_id", "language", "sha256", "variety", "relabelled_from", "withdrawn_at", "is_practice"}
+OF_THE_ROW = {"id", "public_id", "language", "sha256", "relabelled_from", "withdrawn_at", "is_practice"}
+OF_THE_ROW |= set(VarietyKind.values)
+
+
+class NotMoved(Exception):
+    """The text stays where it is. The message is for the lead who asked."""
 
 
 def carry_out(item: Item, reviews: list[Review], actor: User | None) -> None:
@@ -35,36 +44,82 @@ def take_back(item: Item, actor: User | None) -> None:
     kinds = [EventKind.ITEM_RELABELLED, EventKind.RELABEL_TAKEN_BACK]
     of_item = Event.objects.filter(subject_type="item", subject_id=item.pk, kind__in=kinds)
     last = of_item.order_by("-at", "-pk").first()
-    if last is None or last.kind != EventKind.ITEM_RELABELLED or "from" in last.data:
-        return  # nothing was done to it, or only that it came here
-    if "variety" in last.data:
-        Text.objects.filter(pk=item.text_id, variety=last.data["variety"]).update(variety=last.data["was"])
+    if last is None or last.kind != EventKind.ITEM_RELABELLED or last.data.keys() & {"from", "by_lead"}:
+        return  # nothing was done to it, or only that it came here, or a lead has said what it is
+    if kind := next((kind for kind in VarietyKind.values if kind in last.data), None):
+        Text.objects.filter(pk=item.text_id, **{kind: last.data[kind]}).update(**{kind: last.data["was"]})
     elif not _remove_untouched(last.data["item"]):
         return
     Event.record(EventKind.RELABEL_TAKEN_BACK, item, actor=actor, language=item.language, **last.data)
 
 
+def say(item: Item, user: User, **said: str) -> bool:
+    """A lead's word on the text's `variety` and `orthography`: it and its pairs carry it. False where they did."""
+    with transaction.atomic():
+        reading.locked_item(item)
+        known = varieties.spellings(item.language)
+        changed = False
+        for kind, name in said.items():
+            was = _tag(item, VarietyKind(kind), varieties.spelled(known, kind, name))
+            if was:
+                Pair.objects.current().filter(item__text=item.text_id).update(**{kind: was[kind]})
+                Event.record(EventKind.ITEM_RELABELLED, item, actor=user, language=item.language, **was, by_lead=True)
+                changed = True
+    return changed
+
+
+def move(item: Item, language: Language, user: User) -> None:
+    """A lead moves a rejected item's text to another language's queue.
+
+    Raises:
+        NotMoved: it is not rejected, or the text cannot wait there.
+    """
+    with transaction.atomic():
+        locked = reading.locked_item(item)
+        if locked is None or locked.state != ItemState.REJECTED or locked.gold_id:
+            raise NotMoved(_("Only a rejected item moves to another language: its reviews here stay with it."))
+        if not _move(item, language, user):
+            raise NotMoved(_("That language has this text already, or it was taken down there."))
+
+
+def carried(language: Language) -> dict[tuple[str, str], int]:
+    """How many texts carry which names: {(kind, name): texts}, most first."""
+    found: Counter[tuple[str, str]] = Counter()
+    for kind in VarietyKind.values:
+        texts = Text.objects.filter(language=language, is_practice=False).exclude(**{kind: ""}).order_by()
+        found.update({(kind, name): number for name, number in texts.values_list(kind).annotate(number=Count("pk"))})
+    return dict(found.most_common())
+
+
 def _set_variety(item: Item, reviews: list[Review], actor: User | None) -> None:
-    """The variety goes on the text, where the pair takes it from."""
+    """The variety, or an orthography of the language's list, goes on the text, where the pair takes it from."""
     notes = [review.flags[Flag.WRONG_LANGUAGE] for review in reviews]
-    if len({plain(note).casefold() for note in notes}) != 1:
+    if len(set(map(varieties.plain, notes))) != 1:
         return
-    variety = min(note.strip() for note in notes)
-    was = Text.objects.values_list("variety", flat=True).get(pk=item.text_id)
-    if variety == was:
-        return
-    Text.objects.filter(pk=item.text_id).update(variety=variety)
-    item.text.variety = variety
-    Event.record(EventKind.ITEM_RELABELLED, item, actor=actor, language=item.language, variety=variety, was=was)
+    known = varieties.spellings(item.language)
+    kind = varieties.kind_of(known, notes[0])
+    name = varieties.spelled(known, kind, min(notes, key=str.strip))
+    if was := _tag(item, kind, name):
+        Event.record(EventKind.ITEM_RELABELLED, item, actor=actor, language=item.language, **was)
 
 
-def _move(item: Item, language: Language, actor: User | None) -> None:
+def _tag(item: Item, kind: VarietyKind, name: str) -> dict[str, str]:
+    """Put a name on the item's text. Gives what the log keeps of it; nothing where the text has it already."""
+    was = Text.objects.values_list(kind, flat=True).get(pk=item.text_id)
+    if name == was:
+        return {}
+    Text.objects.filter(pk=item.text_id).update(**{kind: name})
+    setattr(item.text, kind, name)
+    return {kind.value: name, "was": was}
+
+
+def _move(item: Item, language: Language, actor: User | None) -> bool:
     text = _text_in(language, Text.objects.get(pk=item.text_id))
     if text.withdrawn_at or text.is_practice:
-        return  # taken down there, or written to teach: it stays a note
+        return False  # taken down there, or written to teach: it stays a note
     moved = text.items.exclude(round=None).order_by("pk").first() or _put_before_people(text, item.candidate_ids)
     if moved is None:
-        return  # selected there already, and about to become an item
+        return False  # selected there already, and about to become an item
     about = {"language": item.language.code, "item": item.public_id}
     Event.record(EventKind.ITEM_RELABELLED, moved, actor=actor, language=language, **{"from": about})
     Event.record(
@@ -75,6 +130,7 @@ def _move(item: Item, language: Language, actor: User | None) -> None:
         to=language.code,
         item=moved.public_id,
     )
+    return True
 
 
 def _text_in(language: Language, text: Text) -> Text:

@@ -8,14 +8,15 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from annotation import changes
-from annotation.filtering import EXCLUDE, MARK, Filters
+from annotation.filtering import EXCLUDE, MARK, Filters, variety
 from annotation.models import Flag
 from annotation.splitting import SHARES, SPLIT_FROM
 from generation import blocklist, licences
 from generation.models import Release, TakeDownKind
-from xinstruct_site.people.models import Language, User
+from xinstruct_site.people.models import Language, User, Variety
 
 CONTRIBUTOR = "contributor"
+TICKED = ("varieties", "without_flags")
 
 
 class NameList(forms.CharField):
@@ -106,6 +107,11 @@ class ReleaseForm(forms.Form):
         widget=forms.TextInput(attrs={"dir": "ltr"}),
     )
     seed = forms.IntegerField(label=_("Seed of the splits"), required=False, min_value=0, max_value=2**31)
+    varieties = forms.MultipleChoiceField(
+        label=_("Only in these varieties and orthographies, of languages that have one ticked"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
     without_flags = forms.MultipleChoiceField(
         label=_("Without pairs that were flagged"),
         required=False,
@@ -117,6 +123,11 @@ class ReleaseForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["languages"].queryset = languages  # type: ignore[attr-defined]
         self.fields["previous"].queryset = previous  # type: ignore[attr-defined]
+        listed = Variety.objects.filter(language__in=languages, retired_at=None).select_related("language")
+        self.fields["varieties"].choices = [  # type: ignore[attr-defined]
+            (variety(each.language.code, each.kind, each.name), f"{each.name} ({each.language.local_name()})")
+            for each in listed.order_by("language__name", "-kind", "name")
+        ]
 
     def clean_version(self) -> str:
         version: str = self.cleaned_data["version"].strip()
@@ -138,6 +149,7 @@ class ReleaseForm(forms.Form):
             policy_min=asked["policy_min"],
             sources=asked["sources"],
             licences=asked["licences"],
+            varieties=tuple(sorted(asked["varieties"])),
             without_flags=tuple(sorted(asked["without_flags"])),
             licence=asked["licence"],
             rows_min=asked["rows_min"],
@@ -151,11 +163,11 @@ class ReleaseForm(forms.Form):
     def filter_fields(self) -> list[forms.BoundField]:
         """Those that say which pairs, for the page to fold away."""
         first = list(self.fields).index("licence")
-        return [self[name] for name in list(self.fields)[first:] if name != "without_flags"]
+        return [self[name] for name in list(self.fields)[first:] if name not in TICKED]
 
     @property
     def asks_for_filters(self) -> bool:
-        return any(field.errors or field.data for field in [*self.filter_fields, self["without_flags"]])
+        return any(field.errors or field.data for field in [*self.filter_fields, *map(self.__getitem__, TICKED)])
 
 
 class WithdrawForm(forms.Form):

@@ -132,7 +132,12 @@ def row_of(pair: Pair, reviews: list[Review], decisions: list[Audit | Adjudicati
         # Whether a person's hand is in the instruction: they changed the draft or wrote their own.
         "edited": not candidate or _words(candidate) != _words(pair),
         "lineage": {
-            "text": _of_text(text) | {"variety": pair.variety or text.variety, "kept": _spans(pair)},
+            "text": _of_text(text)
+            | {
+                "variety": pair.variety or text.variety,
+                "orthography": pair.orthography or text.orthography,
+                "kept": _spans(pair),
+            },
             "draft": _of_draft(candidate, run, clean) if candidate and run else None,
             "reviews": sorted((_of_review(each, clean) for each in reviews), key=canonical),
             "audit": [_of_decision(each) for each in decisions],

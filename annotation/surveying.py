@@ -29,6 +29,7 @@ class Traits(NamedTuple):
     is_audited: bool  # a linguist has looked at it
     model: tuple[str, str, str] | None  # name, revision, licence
     variety: str
+    orthography: str
     crawled: str  # year
     overall: tuple[int | None, ...]  # what each person gave
     under: tuple[tuple[int | None, int | None], ...]  # versions of guidelines and agreement that each worked under
@@ -62,6 +63,7 @@ class Survey:
                 bool(lineage.get("audit")),
                 (model["name"], model["revision"], model["licence"]) if model else None,
                 text.get("variety") or "",
+                text.get("orthography") or "",
                 (text.get("crawled") or "")[:4],
                 tuple([said.get("overall") for said in row["ratings"]]),
                 tuple([(each.get("guidelines"), each.get("agreement")) for each in lineage.get("reviews") or ()]),

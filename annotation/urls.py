@@ -25,12 +25,14 @@ from annotation.views import (
     releases,
     review,
     takedowns,
+    varieties,
 )
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("items/", items.items, name="items"),
     path("items/<slug:public_id>/", items.item, name="item"),
+    path("items/<slug:public_id>/language/", varieties.relabel, name="relabel"),
     path("items/<slug:public_id>/questions/", comments.of_item, name="item_questions"),
     path("languages/<slug:code>/questions/", comments.feed, name="questions"),
     path("languages/<slug:code>/", languages.language, name="language"),
@@ -51,6 +53,8 @@ urlpatterns = [
     path("languages/<slug:code>/gold/<slug:public_id>/make", gold.make, name="make_gold"),
     path("languages/<slug:code>/gold/<slug:public_id>/retire", gold.retire, name="retire_gold"),
     path("languages/<slug:code>/policy/", policies.policy, name="policy"),
+    path("languages/<slug:code>/varieties/", varieties.varieties, name="varieties"),
+    path("languages/<slug:code>/varieties/<int:pk>/retire", varieties.retire, name="retire_variety"),
     path("languages/<slug:code>/practice/", practice.lessons, name="lessons"),
     path("languages/<slug:code>/practice/<slug:public_id>/retire", practice.retire, name="retire_lesson"),
     path("practice/<slug:code>/", practice.practice, name="practice"),

@@ -14,7 +14,7 @@ import logging
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -42,7 +42,8 @@ from generation import (
 )
 from generation.models import Import, ImportState
 from generation.rejections import Reason, Rejected, RejectedRows, Tally, rejected_path
-from xinstruct_site.people.models import Event, EventKind, Language, User
+from xinstruct_site.people import varieties
+from xinstruct_site.people.models import Event, EventKind, Language, User, VarietyKind
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Reading:
     passage_chars: int  # a longer page is cut; 0 cuts none
     robots: str
     licences: tuple[str, ...]
+    varieties: Mapping[varieties.Key, str]  # how the language's list spells what a row names
 
 
 @dataclass(slots=True)
@@ -139,6 +141,7 @@ def import_texts(
         passage_chars=0 if is_whole else min(settings.PASSAGE_CHARS, settings.TEXT_CHARS_MAX),
         robots=settings.ROBOTS,
         licences=tuple(settings.LICENCES),
+        varieties=varieties.spellings(language),
     )
     close_abandoned(but_for=(key := _key(sources, reading)))
     with _opened(key, sources, reading, started_by) as (batch, rejected):
@@ -206,6 +209,7 @@ def read_row(row: dict[str, Any], reading: Reading) -> Iterator[Columns | Reject
     record = provenance.read_record(row)
     record.source_dataset = record.source_dataset or reading.source
     record.licence_id = record.licence_id or reading.licence
+    record.variety, record.orthography = _tags(record, reading)
     _demand_permission(record, reading)
     page = record.original
     is_cut = record.segment_start is None and not record.instruction and 0 < reading.passage_chars < len(page)
@@ -229,6 +233,17 @@ def read_row(row: dict[str, Any], reading: Reading) -> Iterator[Columns | Reject
             no.passage = passage.original
             no.detail = f"characters {start} to {end}: {no.detail}"
             yield no
+
+
+def _tags(record: provenance.Record, reading: Reading) -> tuple[str, str]:
+    """Variety and orthography as the language's list spells them: by name, by BCP 47 tag, or else by the tag that the
+    row gives as its language."""
+    variety, orthography = (
+        varieties.spelled(reading.varieties, kind, said)
+        or reading.varieties.get((kind, varieties.plain(record.lang_declared)), "")
+        for kind, said in ((VarietyKind.VARIETY, record.variety), (VarietyKind.ORTHOGRAPHY, record.orthography))
+    )
+    return variety, orthography
 
 
 def _demand_permission(record: provenance.Record, reading: Reading) -> None:
@@ -345,7 +360,9 @@ def _key(sources: Sequence[jsonl.Source], reading: Reading) -> str:
     prints = [source.fingerprint() for source in sources]
     if not all(prints):
         return ""
-    asked = [prints, dataclasses.asdict(reading), thresholds.VERSION, VERSIONS]
+    # Not how tags are spelled: the list may change between the parts of one import.
+    how = dataclasses.asdict(dataclasses.replace(reading, varieties={}))
+    asked = [prints, how, thresholds.VERSION, VERSIONS]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

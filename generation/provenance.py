@@ -16,7 +16,8 @@ from generation.rejections import Reason, Rejected, max_length
 NAMES: dict[str, tuple[str, ...]] = {
     "original": ("text", "content", "body"),
     "title": ("title",),
-    "variety": ("variety",),
+    "variety": ("variety", "dialect"),
+    "orthography": ("orthography",),
     "source_dataset": ("source_dataset", "source", "dataset"),
     "source_release": ("source_release", "dump"),
     "source_doc_id": ("source_doc_id", "id", "doc_id"),
@@ -70,6 +71,7 @@ class Record:
     original: str
     title: str = ""
     variety: str = ""
+    orthography: str = ""
     source_dataset: str = ""
     source_release: str = ""
     source_doc_id: str = ""

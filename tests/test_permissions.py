@@ -40,8 +40,8 @@ from tests.factories import (
     rejecting,
     released,
 )
-from xinstruct_site.people import guidelines, inviting
-from xinstruct_site.people.models import Language, Role, User
+from xinstruct_site.people import guidelines, inviting, varieties
+from xinstruct_site.people.models import Language, Role, User, VarietyKind
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +67,7 @@ TABLE: dict[str, Row] = {
     "home": Row(ANYBODY),
     "items": Row(SIGNED_IN),
     "item": Row(LEADS),  # and who reviewed it
+    "relabel": Row(LEADS, LEADS),
     "item_questions": Row(LEADS, LEADS),  # and who holds it, reviewed it or asked
     "questions": Row(MEMBERS),
     "language": Row(MEMBERS, MAINTAINERS),
@@ -84,6 +85,8 @@ TABLE: dict[str, Row] = {
     "make_gold": Row(None, LEADS),
     "retire_gold": Row(None, LEADS),
     "paused": Row(MEMBERS, MEMBERS),
+    "varieties": Row(LEADS, LEADS),
+    "retire_variety": Row(None, LEADS),
     "lessons": Row(LEADS, LEADS),
     "retire_lesson": Row(None, LEADS),
     "practice": Row(MEMBERS),
@@ -254,6 +257,8 @@ def world(settings) -> dict[str, dict[str, Any]]:
         "guidelines_version": {"number": finnish.guidelines_version},
         "retire_lesson": {"public_id": lesson.item.public_id},
         "talk": {"pk": Pause.objects.create(user=stranger, language=finnish, reason="gold", right=0, answers=3).pk},
+        "relabel": {"public_id": items[0].public_id},
+        "retire_variety": {"pk": varieties.add(finnish, VarietyKind.VARIETY, "Savo").pk},
         "make_gold": {"public_id": items[0].public_id},
         "retire_gold": {"public_id": known.item.public_id},
         "practise": {"public_id": lesson.item.public_id},

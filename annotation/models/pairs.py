@@ -53,6 +53,7 @@ class Pair(models.Model):
     response_edit = models.TextField(null=True, blank=True)  # noqa: DJ001 - None says unedited
     origin = models.CharField(max_length=20, choices=Origin, default=Origin.WEB)
     variety = models.CharField(max_length=80, blank=True)
+    orthography = models.CharField(max_length=80, blank=True, default="", db_default="")
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     policy_version = models.PositiveIntegerField()
     decided_by = models.JSONField(default=list, help_text="Ids of the reviews that agreed, or of the adjudication.")

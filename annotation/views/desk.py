@@ -191,17 +191,17 @@ def roster(language: Language) -> dict[str, Any]:
         words = f"{SignalKind(signal.kind).label} ({signal.number})"
         signals.setdefault(signal.person_id, []).append(words)
     roles: dict[int, list[str]] = {}
-    varieties: dict[int, str] = {}
+    tags: dict[int, str] = {}
     for membership in Membership.objects.filter(language=language):
         roles.setdefault(membership.user_id, []).append(membership.get_role_display())
-        if membership.variety:
-            varieties[membership.user_id] = membership.variety
+        if said := " · ".join(filter(None, (membership.variety, membership.orthography))):
+            tags[membership.user_id] = said
     users = User.objects.in_bulk(figures_of.keys() | roles.keys())
     rows: list[dict[str, Any]] = [
         {
             "person": user,
             "roles": roles.get(pk, []),
-            "variety": varieties.get(pk, ""),
+            "tags": tags.get(pk, ""),
             "figures": shown(figures_of[pk]) if pk in figures_of else None,
             "reasons": reasons.get(pk, []) + signals.get(pk, []),
         }

@@ -29,7 +29,7 @@ from annotation.forms import Choice, ReviewForm, read_shown_token, spans_json
 from annotation.models import Autosave, Item, Review, Slot, SlotState
 from annotation.views.access import language_for, person
 from annotation.views.practice import practice_first
-from xinstruct_site.people import guidelines
+from xinstruct_site.people import guidelines, varieties
 from xinstruct_site.people.agreements import agreement_first
 from xinstruct_site.people.models import Language, User
 
@@ -347,6 +347,7 @@ def card(
         "mine": cards.readable(cards.typed(request.POST, work.item), work.item) if other else "",
         "last": just_sent or cards.last_review(work.user, work.language),
         "languages": Language.objects.all,
+        "varieties": lambda: varieties.standing(work.language).values_list("name", flat=True),
         "progress": queues.progress(work.user, work.language),
         "guidelines_notice": guidelines.unseen(work.user, [work.language]).get(work.language.pk),
         **response_shown(work.item, content),

@@ -88,7 +88,8 @@ class Text(models.Model):
     sha256 = models.CharField(max_length=64, help_text="Of the body, UTF-8.")
     chars = models.PositiveIntegerField(help_text="Code points of the body.")
     normalisation = models.JSONField(default=dict, help_text="Versions of ftfy and Unicode.")
-    variety = models.CharField(max_length=80, blank=True)
+    variety = models.CharField(max_length=80, blank=True, help_text="Region, dialect or register.")
+    orthography = models.CharField(max_length=80, blank=True, default="", db_default="", help_text="Script, spelling.")
     # Provenance
     source_dataset = models.CharField(max_length=200)
     source_release = models.CharField(max_length=100, blank=True)
@@ -125,6 +126,8 @@ class Text(models.Model):
         constraints = [models.UniqueConstraint(fields=["language", "sha256"], name="one_text_per_body")]
         indexes = [
             models.Index(fields=["language", "id"], name="text_by_language"),
+            models.Index(fields=["language", "variety"], condition=~Q(variety=""), name="text_by_variety"),
+            models.Index(fields=["language", "orthography"], condition=~Q(orthography=""), name="text_by_orthography"),
             models.Index(
                 fields=["relabelled_from"], condition=Q(relabelled_from__isnull=False), name="text_by_relabelled_from"
             ),

@@ -36,6 +36,7 @@ PROVENANCE = {
     "lang_score": gettext_lazy("certainty of that"),
     "script": gettext_lazy("script"),
     "variety": gettext_lazy("variety"),
+    "orthography": gettext_lazy("orthography"),
     "chars": gettext_lazy("characters"),
     "dedup_cluster_size": gettext_lazy("near-duplicates, with this one"),
     "sha256": gettext_lazy("SHA-256 of the text"),

@@ -55,8 +55,8 @@ def test_counts_licence_and_version_are_the_same_in_all_four(folder):
         assert "30 rows in Finnish, Swahili" in text
         assert "1.1.0" in text
         assert "CC-BY-4.0" in text
-        assert "| Finnish | fi | Savo (25) | 25 |" in text
-        assert "| Swahili | sw | none named | 5 |" in text
+        assert "| Finnish | fi | Savo (25) | none named | 25 |" in text
+        assert "| Swahili | sw | none named | none named | 5 |" in text
     sizes = {each["config_name"]: each["splits"] for each in head.to_dict()["dataset_info"]}
     for format in FORMATS.keys() & sizes.keys():
         of_format = [said for said in manifest["files"].values() if said["format"] == format]

@@ -1,13 +1,22 @@
 """Forms about people: accepting an invitation or the agreement, one's name and interface language."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib.auth import password_validation
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from xinstruct_site.people.models import Demographics, Role, User
+from xinstruct_site.people import varieties
+from xinstruct_site.people.models import Demographics, Language, Role, User, Variety, VarietyKind
+
+SAID_OF_ONESELF = {
+    VarietyKind.VARIETY: _("Your variety of %(language)s"),
+    VarietyKind.ORTHOGRAPHY: _("How you write %(language)s: script or way of spelling"),
+}
 
 
 class JoinForm(forms.Form):
@@ -41,8 +50,24 @@ class JoinForm(forms.Form):
         return cleaned
 
 
+class Suggesting(forms.TextInput):
+    """A text field that offers words to choose from and takes any other."""
+
+    def __init__(self, words: Iterable[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.words = list(words)
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        if not self.words:
+            return super().render(name, value, attrs, renderer)
+        offered = f"{name}-words"
+        field = super().render(name, value, {**(attrs or {}), "list": offered}, renderer)
+        options = format_html_join("", '<option value="{}"></option>', ((word,) for word in self.words))
+        return format_html('{}<datalist id="{}">{}</datalist>', field, offered, options)
+
+
 class ProfileForm(forms.ModelForm):
-    """Names, the language of the pages, and the variety that a person speaks of each language they work in."""
+    """Names, the language of the pages, and what a person speaks and writes of each language they work in."""
 
     interface_language = forms.ChoiceField(label=_("Language of the pages"), choices=settings.LANGUAGES)
 
@@ -56,23 +81,29 @@ class ProfileForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.varieties: dict[str, int] = {}  # field: key of the language
-        for membership in self.instance.current_memberships():
+        self.said_of: dict[str, tuple[Language, VarietyKind]] = {}  # by field
+        memberships = self.instance.current_memberships()
+        listed = Variety.objects.filter(language__in=[m.language_id for m in memberships], retired_at=None)
+        offered: dict[tuple[int, str], list[str]] = {}
+        for entry in listed:
+            offered.setdefault((entry.language_id, entry.kind), []).append(entry.name)
+        for membership in memberships:
             if membership.language is None:
                 continue
-            name = f"variety_{membership.language.code}"
-            known = self.fields.get(name)
-            if known and known.initial:  # in another role
-                continue
-            self.varieties[name] = membership.language.pk
-            self.fields[name] = forms.CharField(
-                label=_("Your variety of %(language)s") % {"language": membership.language.local_name()},
-                help_text=_("Dialect or orthography. Those who lead the language see it; releases only count it."),
-                initial=membership.variety,
-                max_length=80,
-                required=False,
-                widget=forms.TextInput(attrs={"dir": "auto"}),
-            )
+            for kind, label in SAID_OF_ONESELF.items():
+                name = f"{kind}_{membership.language.code}"
+                known = self.fields.get(name)
+                if known and known.initial:  # in another role
+                    continue
+                self.said_of[name] = (membership.language, kind)
+                self.fields[name] = forms.CharField(
+                    label=label % {"language": membership.language.local_name()},
+                    help_text=_("Commas between several. Those who lead the language see it; releases only count it."),
+                    initial=getattr(membership, kind),
+                    max_length=80,
+                    required=False,
+                    widget=Suggesting(offered.get((membership.language.pk, kind), []), attrs={"dir": "auto"}),
+                )
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -82,9 +113,12 @@ class ProfileForm(forms.ModelForm):
 
     def save(self, commit: bool = True) -> User:
         user: User = super().save(commit)
-        for name, language in self.varieties.items():
+        for name, (language, kind) in self.said_of.items():
             if name in self.changed_data:
-                user.memberships.filter(language=language).update(variety=self.cleaned_data[name])
+                known = varieties.spellings(language)
+                names = [varieties.spelled(known, kind, each) for each in varieties.several(self.cleaned_data[name])]
+                said = ", ".join(dict.fromkeys(names))[:80]
+                user.memberships.filter(language=language).update(**{kind: said})
         return user
 
 

@@ -9,12 +9,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from annotation import freezing, labels
-from annotation.filtering import EXCLUDE, MARK, Filters
+from annotation.filtering import EXCLUDE, MARK, Filters, variety
 from annotation.models import Flag
 from annotation.splitting import SHARES, SPLIT_FROM
 from generation import licences
 from generation.management.reading import demand_language
 from generation.models import Release, Split
+from xinstruct_site.people.models import VarietyKind
 
 
 class Command(BaseCommand):
@@ -56,6 +57,11 @@ class Command(BaseCommand):
         wanted.add_argument("--agreement-min", type=_percent, metavar="PERCENT", help="of the reviews accepted")
         wanted.add_argument("--reviews-min", type=_positive, metavar="N", help="people who ended with these words")
         wanted.add_argument("--policy-min", type=_positive, metavar="N", help="version of the language's review policy")
+        for kind in VarietyKind.values:
+            wanted.add_argument(
+                f"--{kind}", nargs="+", action="extend", default=[], type=_of_a_language, metavar="CODE:NAME",
+                help="such as sw:Kenyan; a language of which none is named is taken whole",
+            )  # fmt: skip
         wanted.add_argument("--without-flag", nargs="+", action="extend", default=[], choices=Flag.values)
         wanted.add_argument("--rows-min", type=_positive, metavar="N", help="of a language, such as Aya's 50")
         wanted.add_argument("--small", choices=[MARK, EXCLUDE], default=MARK, help="languages with fewer")
@@ -130,6 +136,9 @@ def _filters(options: dict[str, Any]) -> Filters:
         policy_min=options["policy_min"],
         sources=tuple(sorted(set(options["source"]))),
         licences=tuple(sorted(set(options["text_license"]))),
+        varieties=tuple(
+            sorted({variety(code, kind, name) for kind in VarietyKind.values for code, name in options[kind]})
+        ),
         without_flags=tuple(sorted(set(options["without_flag"]))),
         licence=options["license"],
         rows_min=options["rows_min"],
@@ -154,6 +163,13 @@ def _positive(given: str) -> int:
     if not 0 < number < 2**31:
         raise ValueError
     return number
+
+
+def _of_a_language(given: str) -> tuple[str, str]:
+    code, _, name = given.partition(":")
+    if not code or not name.strip():
+        raise ValueError
+    return code, name.strip()
 
 
 def _percent(given: str) -> int:

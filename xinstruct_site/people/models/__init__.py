@@ -7,6 +7,7 @@ from xinstruct_site.people.models.languages import Direction, Language, Language
 from xinstruct_site.people.models.roles import Membership, Role
 from xinstruct_site.people.models.rules import GuidelinesSeen, GuidelinesVersion, PolicyVersion
 from xinstruct_site.people.models.users import AgeRange, Credit, Demographics, Gender, User, UserManager
+from xinstruct_site.people.models.varieties import Variety, VarietyKind
 
 __all__ = [
     "Acceptance",
@@ -29,6 +30,8 @@ __all__ = [
     "Role",
     "User",
     "UserManager",
+    "Variety",
+    "VarietyKind",
     "invitation_expiry",
     "token_digest",
 ]

@@ -19,7 +19,8 @@ class Membership(models.Model):
         "Language", on_delete=models.CASCADE, null=True, blank=True, related_name="memberships"
     )
     role = models.CharField(_("role"), max_length=12, choices=Role)
-    variety = models.CharField(_("variety"), max_length=80, blank=True, help_text=_("Dialect or orthography."))
+    variety = models.CharField(_("variety"), max_length=80, blank=True, help_text=_("Commas between several."))
+    orthography = models.CharField(_("orthography"), max_length=80, blank=True, help_text=_("Commas between several."))
     granted_by = models.ForeignKey("User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     granted_at = models.DateTimeField(auto_now_add=True)
     counts_alone_from = models.PositiveIntegerField(
