@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('generation', '0024_contributors_of_releases'),
+        ('generation', '0025_workers_that_die'),
         ('people', '0014_varieties'),
     ]
 
