@@ -21,11 +21,15 @@ BODY = (
 
 
 @contextlib.contextmanager
-def installation(cores: int = 2) -> Iterator[None]:
-    """Everything that runs inside the block, and every process it starts, shares `cores` cores."""
+def installation(cores: int = 2, keep: Path | None = None) -> Iterator[None]:
+    """Everything that runs inside the block, and every process it starts, shares `cores` cores.
+
+    The data is gone after the block, unless there is a folder to keep it in for the next time.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    folder = Path(tempfile.mkdtemp(prefix="xi-bench-"))
+    folder = keep or Path(tempfile.mkdtemp(prefix="xi-bench-"))
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)  # PostgreSQL runs as another user where we are root
     for name in ("DATABASE_URL", "REDIS_URL", "XI_DEBUG"):
         os.environ.pop(name, None)
@@ -50,9 +54,10 @@ def installation(cores: int = 2) -> Iterator[None]:
 
             connections.close_all()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if embedded.services_dir().parent == Path("/var/lib"):
-            shutil.rmtree(embedded.services_dir(), ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+            if embedded.services_dir().parent == Path("/var/lib"):
+                shutil.rmtree(embedded.services_dir(), ignore_errors=True)
 
 
 def empty() -> None:
@@ -115,7 +120,10 @@ def items(
     if decided and reviewers:
         with connection.cursor() as cursor:
             ids = [user.pk for user in reviewers]
-            cursor.execute(DECIDED, values | {"decided": decided, "people": ids, "n": len(ids)})
+            cursor.execute(
+                DECIDED,
+                values | {"decided": decided, "people": ids, "n": len(ids), "steps": max((len(ids) - 1) // 2, 1)},
+            )
             if one_short_by_first:
                 cursor.execute(ONE_SHORT, values | {"many": one_short_by_first, "person": ids[0]})
     with connection.cursor() as cursor:
@@ -147,7 +155,7 @@ SELECTIONS = """
     SELECT %(round)s, text_id, row_number() OVER (ORDER BY text_id), text_id %% 100, array_agg(id ORDER BY id)
       FROM generation_candidate WHERE run_id = %(run)s GROUP BY text_id
 """
-# What as many submits would have left behind, as far as anything that is measured reads it.
+# What as many submits would have left behind, as far as anything that is measured reads it. Everybody meets everybody.
 DECIDED = """
     WITH done AS (
         UPDATE annotation_item SET state = 'accepted', decided_at = now()
@@ -155,7 +163,8 @@ DECIDED = """
         RETURNING id, policy_version),
     slots AS (
         UPDATE annotation_slot SET state = 'done', claimed_at = now(),
-               holder_id = (%(people)s::bigint[])[1 + (annotation_slot.item_id + number) %% %(n)s]
+               holder_id = (%(people)s::bigint[])[
+                   1 + (annotation_slot.item_id + number * (1 + annotation_slot.item_id / %(n)s %% %(steps)s)) %% %(n)s]
           FROM done WHERE done.id = annotation_slot.item_id
         RETURNING annotation_slot.id, annotation_slot.item_id, holder_id),
     reviews AS (

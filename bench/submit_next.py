@@ -138,11 +138,15 @@ async def load(sessions: list[str], seconds: float, result: Result) -> None:
 
 def servers() -> tuple[psutil.Process, psutil.Process]:
     """Gunicorn's and PostgreSQL's first processes."""
+    own = [child for child in psutil.Process().children() if "gunicorn" in " ".join(child.cmdline())]
+    return own[0], postmaster()
+
+
+def postmaster() -> psutil.Process:
     from xinstruct_site import embedded
 
-    own = [child for child in psutil.Process().children() if "gunicorn" in " ".join(child.cmdline())]
-    postmaster = (embedded.services_dir() / "postgres" / "postmaster.pid").read_text().split()[0]
-    return own[0], psutil.Process(int(postmaster))
+    pid = (embedded.services_dir() / "postgres" / "postmaster.pid").read_text().split()[0]
+    return psutil.Process(int(pid))
 
 
 def cpu(first: psutil.Process) -> float:
