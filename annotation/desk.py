@@ -46,8 +46,8 @@ COLUMNS = ("item", "person", "accepts", "ratings", "day", "seconds", "chars", "w
 
 def known_figures(language: Language) -> DeskFigures | None:
     """The figures as they were counted last; None where never. Old ones of a small language are counted anew."""
-    known = DeskFigures.objects.filter(language=language).first()
-    if is_old(known, SMALL_FRESH) and reviews_of(language) <= SMALL:
+    known = DeskFigures.objects.filter(language=language).defer("pairs").first()
+    if is_old(known, SMALL_FRESH) and reviews_of(language, known) <= SMALL:
         return count_anew(language)
     return known
 
@@ -56,7 +56,10 @@ def is_old(known: DeskFigures | None, fresh: dt.timedelta = FRESH) -> bool:
     return known is None or known.computed_at < timezone.now() - fresh
 
 
-def reviews_of(language: Language) -> int:
+def reviews_of(language: Language, known: DeskFigures | None) -> int:
+    """How many there were when they were counted last; where they never were, how many there are."""
+    if known:
+        return sum(said["reviews"] for said in known.data["people"].values())
     tallies = Tally.objects.filter(language=language, person__isnull=False)
     return tallies.aggregate(n=Sum("number"))["n"] or 0
 
@@ -64,7 +67,7 @@ def reviews_of(language: Language) -> int:
 def count_anew(language: Language) -> DeskFigures:
     """Count everything, keep it, and bring the signals in line."""
     answers = read(language)
-    data = figures.all_figures(answers)
+    data, pairs = figures.all_figures(answers), figures.pairs(answers)
     pipeline = asdict(pipelines([language])[0])
     del pipeline["language"]
     data |= {
@@ -75,7 +78,7 @@ def count_anew(language: Language) -> DeskFigures:
     with transaction.atomic():
         _set_signals(language, {int(person): said["signals"] for person, said in data["people"].items()})
         return DeskFigures.objects.update_or_create(
-            language=language, defaults={"data": data, "computed_at": timezone.now()}
+            language=language, defaults={"data": data, "pairs": pairs, "computed_at": timezone.now()}
         )[0]
 
 

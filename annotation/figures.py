@@ -47,13 +47,12 @@ class Answers:
 
 
 def all_figures(answers: Answers) -> dict[str, Any]:
-    """Everything below, as JSON holds it."""
+    """Everything below but `pairs`, as JSON holds it."""
     people = calibration(answers)
     for person, kinds in signals(answers).items():
         people[str(person)]["signals"] = kinds
     return {
         "agreement": agreement(answers),
-        "pairs": pairs(answers),
         "drift": drift(answers),
         "people": people,
         "concentration": concentration(answers),

@@ -21,46 +21,12 @@ from rich.table import Table
 
 from bench.filling import installation, items, people
 from bench.submit_next import cpu, postmaster
+from bench.years import years_of_work
 
 if TYPE_CHECKING:
     from django.test import Client
 
     from xinstruct_site.people.models import Language, User
-
-# Decisions that differ by person and by item, flags, and outcomes that follow from them.
-SPREAD = """
-    UPDATE annotation_review SET
-        decision = CASE WHEN bad THEN 'reject' ELSE 'accept' END, reason = CASE WHEN bad THEN 'no' ELSE '' END,
-        overall = CASE WHEN bad THEN 1 + level ELSE 3 + level END, rating_text = 2 + level,
-        rating_alignment = 2 + level, active_seconds = 20 + item_id %% 90,
-        flags = CASE WHEN item_id %% 40 = 0 THEN '{"boilerplate": ""}'::jsonb ELSE '{}' END
-      FROM (SELECT id AS one, random() < 0.02 + (reviewer_id %% 7) * 0.02
-                                 OR item_id %% 11 = 0 AND random() < 0.7 AS bad,
-                   (random() * 2)::int AS level FROM annotation_review) AS drawn
-     WHERE one = id
-"""
-OUTCOMES = """
-    WITH counts AS (SELECT item_id, count(*) FILTER (WHERE decision = 'reject') AS no FROM annotation_review GROUP BY 1)
-    UPDATE annotation_item SET state = CASE no WHEN 3 THEN 'rejected' WHEN 2 THEN 'disputed' ELSE 'accepted' END
-      FROM counts WHERE item_id = id AND no > 1
-"""
-PAIRS = """
-    UPDATE annotation_pair AS pair SET
-        state = CASE item.state WHEN 'accepted' THEN CASE WHEN item.id %% 50 = 0 THEN 'held' ELSE 'accepted' END
-                                WHEN 'disputed' THEN 'disputed' ELSE 'withdrawn' END,
-        is_current = item.state <> 'rejected',
-        candidate_id = (SELECT min(c.id) FROM generation_candidate AS c WHERE c.text_id = item.text_id)
-      FROM annotation_item AS item WHERE item.id = pair.item_id
-"""
-
-
-def spread() -> None:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        for sql in (SPREAD, OUTCOMES, PAIRS):
-            cursor.execute(sql.replace("%%", "%"))
-        cursor.execute("VACUUM ANALYZE")
 
 
 def ask(client: "Client", address: str, times: int) -> tuple[int, list[float], float]:
@@ -123,9 +89,9 @@ def main() -> None:
         from django.core.management import call_command
         from django.test import Client
 
-        from annotation import desk, tallies
+        from annotation import desk
         from annotation.models import Review
-        from xinstruct_site.people.models import Language, Membership, Role, User
+        from xinstruct_site.people.models import Language, User
 
         call_command("collectstatic", verbosity=0, interactive=False)
         if not Review.objects.exists():
@@ -133,9 +99,7 @@ def main() -> None:
             Language.objects.update(overlap=3, quorum=2)
             language = Language.objects.get()
             items(language, args.items + 5000, decided=args.items, reviewers=everybody, one_short_by_first=2000)
-            spread()
-            tallies.recount()
-            Membership.objects.filter(user=everybody[0]).update(role=Role.LINGUIST)
+            years_of_work(language, everybody)
         everybody = list(User.objects.order_by("pk"))
         language = Language.objects.get()
         start = time.perf_counter()

@@ -6,8 +6,8 @@ many have gone through. Now and then, and at the end, bench/recounting.py counts
 """
 
 import argparse
-import contextlib
 import datetime as dt
+import io
 import random
 import time
 import uuid
@@ -70,7 +70,7 @@ class World:
         return self.one_of(User.objects.filter(pk__in=self.linguists).exclude(pk__in=reviewed))  # type: ignore[no-any-return]
 
 
-def make_world(items: int) -> World:
+def make_world(items: int, seed: int) -> World:
     from tests.factories import make_items, make_language, make_user
     from xinstruct_site.people.models import Language, Membership, Role
 
@@ -84,7 +84,7 @@ def make_world(items: int) -> World:
         Membership.objects.bulk_create(Membership(user=user, language=neighbour, role=role) for user in people)
     return World(
         Language.objects.get(pk=language.pk), Language.objects.get(pk=neighbour.pk),
-        [user.pk for user in annotators], [user.pk for user in linguists], random.Random(1),
+        [user.pk for user in annotators], [user.pk for user in linguists], random.Random(seed),
     )  # fmt: skip
 
 
@@ -198,11 +198,14 @@ def let_lease_run_out(world: World) -> None:
 
 def grow_old(world: World) -> None:
     """A review was written three weeks ago."""
+    from django.utils import timezone
+
     from annotation import tallies
     from annotation.models import Review
 
+    lately = timezone.now() - dt.timedelta(days=1)
     recent = Review.objects.standing().filter(item__language=world.language, item__state="open")
-    one = world.one_of(recent.order_by("?").select_related("reviewer", "item"))
+    one = world.one_of(recent.filter(submitted_at__gte=lately).order_by("?").select_related("reviewer", "item"))
     before = one.submitted_at - dt.timedelta(days=21)
     tallies.reviewed(one.reviewer, one.item.language_id, one.submitted_at, -1)
     Review.objects.filter(pk=one.pk).update(submitted_at=before)
@@ -351,8 +354,7 @@ def release(world: World) -> None:
     from django.core.management import call_command
 
     world.releases += 1
-    with contextlib.redirect_stdout(None):
-        call_command("build_release", f"release-{world.releases}", language=["sw"])
+    call_command("build_release", f"release-{world.releases}", language=["sw"], stdout=io.StringIO())
 
 
 def take_down_text(world: World) -> None:
@@ -381,12 +383,12 @@ OFTEN: dict[Callable[[World], None], float] = {
 
 def play(world: World, count: int, every: int, progress: Progress) -> tuple[Counter[str], Counter[str], list[str]]:
     """Gives how many of each went through, how many were refused, and which numbers were ever wrong."""
-    from annotation import adjudicating, auditing, gold, policies, queues, reviewing
+    from annotation import deciding, gold, policies, queues, reviewing
     from bench.recounting import differences
 
     refusals = (
-        NothingToDo, queues.QueueEmpty, reviewing.ReviewError, reviewing.StaleAutosave, auditing.DecisionError,
-        adjudicating.DecidedMeanwhile, gold.NoGold, policies.PolicyError,
+        NothingToDo, queues.QueueEmpty, reviewing.ReviewError, reviewing.StaleAutosave, deciding.DecisionError,
+        gold.NoGold, policies.PolicyError,
     )  # fmt: skip
     went: Counter[str] = Counter()
     refused: Counter[str] = Counter()
@@ -412,10 +414,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="operations that go through")
     parser.add_argument("--items", type=int, default=400, help="to begin with")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=int, default=1000, help="operations between two recounts")
     args = parser.parse_args()
     with installation():
-        world = make_world(args.items)
+        world = make_world(args.items, args.seed)
         start = time.perf_counter()
         with Progress() as progress:
             went, refused, wrong = play(world, args.count, args.every, progress)

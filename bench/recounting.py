@@ -54,7 +54,7 @@ def differences(language: "Language", people: list[int]) -> list[str]:
     from xinstruct_site.people.models import Language, User
 
     language = Language.objects.get(pk=language.pk)
-    users = list(User.objects.filter(pk__in=people))
+    users = list(User.objects.filter(pk__in=people).order_by("pk"))
     rows = Rows(language)
     said, true = shown(language, users), counted(rows, language, users)
     found = [
@@ -89,10 +89,11 @@ def shown(language: "Language", users: "list[User]") -> dict[str, Any]:
         numbers[f"on {tally.day} by {tally.person_id}"] = tally.number
     numbers["open rules"] = auditing.with_open_rules(language).count()
     numbers["sample"] = auditing.sample(language).count()
-    figures = desk.count_anew(language).data
+    known = desk.count_anew(language)
+    figures = known.data
     numbers |= {name: figures["pipeline"][name] for name in PIPELINE} | figures["waiting"]
     numbers |= {f"figures of {person}": said["reviews"] for person, said in figures["people"].items()}
-    numbers |= {f"shared by {pair[:2]}": pair[2:] for pair in figures["pairs"]}
+    numbers |= {f"shared by {pair[:2]}": pair[2:] for pair in known.pairs}
     numbers["behind accepted"] = figures["concentration"]["reviews"]
     numbers["edits"] = sum(sum(kinds.values()) for kinds in figures["edits"].values())
     numbers["kept overview"] = overview.count([language])[language.pk]["accepted"]

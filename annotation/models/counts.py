@@ -12,6 +12,7 @@ class DeskFigures(models.Model):
 
     language = models.OneToOneField(Language, on_delete=models.CASCADE, related_name="desk_figures")
     data = models.JSONField(default=dict, help_text="As figures.all_figures gives them, and more by desk.py.")
+    pairs = models.JSONField(default=list, help_text="As figures.pairs gives them: long, and read by one page.")
     computed_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

@@ -67,7 +67,9 @@ class Pair(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["item"], condition=Q(is_current=True), name="one_current_pair_per_item")
         ]
-        indexes = [models.Index(fields=["state", "is_current"], name="pair_by_state")]
+        indexes = [
+            models.Index(fields=["state", "id"], include=["item"], condition=Q(is_current=True), name="pair_by_state")
+        ]
 
     def __str__(self) -> str:
         return f"pair {self.public_id}"

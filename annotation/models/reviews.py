@@ -123,7 +123,7 @@ class Review(models.Model):
         indexes = [
             models.Index(fields=["reviewer", "-submitted_at"], name="review_by_reviewer"),
             GinIndex(fields=["flags"], condition=~Q(flags={}), name="review_by_flag"),
-            models.Index(fields=["item"], condition=~Q(flags={}), name="flagged_review_by_item"),
+            models.Index(fields=["item"], condition=Q(withdrawn_at=None) & ~Q(flags={}), name="flagged_review_by_item"),
         ]
 
     def __str__(self) -> str:

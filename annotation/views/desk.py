@@ -1,5 +1,6 @@
 """The lead's desk: how a language fares, how far its people agree, how each judges, and who may come in."""
 
+from collections import Counter
 from typing import Any
 
 from django.contrib import messages
@@ -8,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -23,6 +25,7 @@ from xinstruct_site.people.forms import InviteForm
 from xinstruct_site.people.models import Invitation, Language, Membership, Role, User
 
 SHOWN = 100
+MATRIX = 25  # people
 DIMENSIONS = {
     "decision": gettext_lazy("Decision"),
     "rating_alignment": gettext_lazy("The text answers it"),
@@ -41,9 +44,8 @@ STRICT = 0.75  # levels that a person's ratings lie beside the others', beyond w
 UNSURE = 0.7  # share of decisions that the outcome bore out, below which it is
 
 
-def at_a_glance(language: Language, accepted: int) -> dict[str, Any]:
+def at_a_glance(language: Language, known: DeskFigures | None, accepted: int) -> dict[str, Any]:
     """What stands on the language's page for who leads it, beside the stages."""
-    known = DeskFigures.objects.filter(language=language).first()
     reviews, pairs = desk.pace(language)
     week, before = sum(n for _day, n in reviews[-7:]), sum(n for _day, n in reviews[-14:-7])
     return {
@@ -72,7 +74,8 @@ def agreement(request: HttpRequest, code: str) -> HttpResponse:
     if known:
         data = known.data
         found = data["agreement"]
-        people = named({one for pair in data["pairs"] for one in pair[:2]})
+        beside = User.objects.filter(public_id=request.GET.get("person", "")[:40]).first()
+        people = named(judged_most(known.pairs, beside))
         drift = [(place, point["ac2"]) for place, point in enumerate(data["drift"], 1)]
         context |= {
             "dimensions": [
@@ -80,7 +83,9 @@ def agreement(request: HttpRequest, code: str) -> HttpResponse:
                 for dimension, label in DIMENSIONS.items()
             ],
             "people": list(people.values()),
-            "matrix": matrix(data["pairs"], people),
+            "matrix": matrix(known.pairs, people),
+            "beside": beside,
+            "is_full": len(people) == MATRIX,
             "drift": data["drift"],
             "drift_chart": line_chart(drift, digits=2),
         }
@@ -135,14 +140,22 @@ def current_figures(language: Language) -> DeskFigures | None:
     return known
 
 
-def stages(language: Language) -> list[tuple[str, Any, int]]:
+def stages(known: DeskFigures | None) -> list[tuple[str, Any, int]]:
     """Stage, what it is called, and how many of the language's texts have come so far."""
-    known = current_figures(language)
     return [(stage, label, known.data["pipeline"][stage]) for stage, label in STAGES.items()] if known else []
 
 
 def named(ids: set[int]) -> dict[int, User]:
     return dict(sorted(User.objects.in_bulk(ids).items(), key=lambda found: str(found[1])))
+
+
+def judged_most(pairs: list[list[int]], beside: User | None) -> set[int]:
+    """Those that the matrix has room for: who judged most items together with others, or with one person."""
+    shared: Counter[int] = Counter()
+    for one, other, both, _alike in pairs:
+        if beside is None or beside.pk in {one, other}:
+            shared.update({one: both, other: both})
+    return {pk for pk, _both in shared.most_common(MATRIX)}
 
 
 def matrix(pairs: list[list[int]], people: dict[int, User]) -> list[tuple[User, list[dict[str, Any] | None]]]:
@@ -218,9 +231,10 @@ def roster(language: Language) -> dict[str, Any]:
 
 
 def shown(said: dict[str, Any]) -> dict[str, Any]:
-    """A person's figures with shares in per cent."""
+    """A person's figures with shares in per cent, rounded as they are shown."""
     shares = {name: said[name] and round(100 * said[name]) for name in ("accepts", "edited", "consistency")}
-    return said | shares
+    severity = None if said["severity"] is None else number_format(said["severity"], 2)
+    return said | shares | {"severity": severity, "seconds": round(said["seconds"])}
 
 
 def edits(known: DeskFigures) -> list[tuple[str, int, list[tuple[Any, int, float]]]]:

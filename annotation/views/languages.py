@@ -32,18 +32,18 @@ def language(request: HttpRequest, code: str) -> HttpResponse:
     if request.method == "GET":
         writing.mark_seen(user, shown)
     is_lead = user.has_role(shown, Role.LINGUIST)
-    progress = queues.progress(user, shown)
+    progress, known = queues.progress(user, shown), desk.current_figures(shown)
     context = guidelines.shown(shown.guidelines, shown.guidelines_language, shown) | {
         "language": shown,
         "is_lead": is_lead,
         "progress": progress,
-        "stages": desk.stages(shown),
+        "stages": desk.stages(known),
         "form": form,
         "refusal": queueing.refusal(jobs.selecting(shown)) if may_select else "",
     }
     status = 422 if form and form.errors else 200
     if is_lead:
-        context["desk"] = desk.at_a_glance(shown, progress.language_accepted)
+        context["desk"] = desk.at_a_glance(shown, known, progress.language_accepted)
     return TemplateResponse(request, "annotation/language.html", context, status=status)
 
 
