@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from annotation import documents
+from annotation.facts import Facts
 from annotation.files import FLAG, JSON, NUMBER, TEXT, Columns, Row, Write, canonical, columns_of
 from annotation.formats import FORMATS, PAIR, TAGS, Format, formats_of
 from annotation.freezing import OnProgress, ReleaseError
@@ -77,7 +78,7 @@ def export_release(
                 "columns": columns,
                 "drops": drops,
             }
-        texts = documents.written(documents.Facts(release, survey, files))
+        texts = documents.written(Facts(release, survey, files))
         changed = [file.changed for file in written]
         for name, content in (*texts.items(), (MANIFEST, _manifest(release, survey, files, texts))):
             with _replacing(out / name) as file:

@@ -9,7 +9,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import crediting, documents, exports, freezing, labels, taking_down
+from annotation import crediting, exports, facts, freezing, labels, taking_down
 from generation.models import ReleaseState
 from tests.annotation.test_release_lines import accept, make_pairs
 from tests.factories import make_items, make_user
@@ -103,7 +103,7 @@ def test_of_a_language_with_few_people_nothing_is_told(aino, finnish, tmp_path):
 
     assert release.contributors == {"credited": {}, "demographics": {}}
     for name in ("README.md", "croissant.json"):
-        assert documents.UNTOLD in (tmp_path / name).read_text(encoding="utf-8")
+        assert facts.UNTOLD in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_documents_name_who_asked_for_it_and_stay_the_same_when_people_change_their_minds(reviewers, finnish, tmp_path):
