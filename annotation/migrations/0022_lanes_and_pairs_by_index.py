@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [('annotation', '0020_workers_that_die')]
+    dependencies = [('annotation', '0021_orthography_of_pairs')]
 
     operations = [
         migrations.RemoveIndex(
