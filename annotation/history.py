@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation import finding, trimming
 from annotation.diffing import Piece, shortened, word_diff
-from annotation.models import Adjudication, Audit, Concern, Flag, Item, Pair, Review
+from annotation.models import Adjudication, Audit, Concern, Flag, Item, ItemKind, Pair, Review
 from generation.models import Candidate, ReleaseRow, ReleaseState
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
@@ -66,6 +66,7 @@ class History:
     events: list[tuple[Event, str]]
     audits: list[Audit]
     notes: list[str]  # of linguists to those who reviewed it
+    earlier: list[Said]  # on the item of another language that the text came from; they count no more
     elsewhere: list[tuple[Item, bool]]  # the same text in other languages the person leads; whether it came from there
 
 
@@ -84,7 +85,8 @@ def history(user: User, item: Item) -> History:
         events=_events(item, None if sees_all else user),
         audits=audits_of(item) if sees_all else [],
         notes=[] if is_lead else notes_for_reviewers([item.pk]).get(item.pk, []),
-        elsewhere=_elsewhere(user, item) if sees_all else [],
+        earlier=_earlier(item) if is_lead else [],
+        elsewhere=_elsewhere(user, item) if is_lead else [],
     )
 
 
@@ -170,11 +172,18 @@ def _name(code: str) -> str:
     return language.local_name() if language else code
 
 
+def _earlier(item: Item) -> list[Said]:
+    """Decided reviews of another language's people, for who leads the language that their text has come to."""
+    decided = Review.objects.standing().filter(item__text=item.text.relabelled_from_id, item__kind=ItemKind.NORMAL)
+    reviews = decided.exclude(item__state__in=finding.UNDECIDED).order_by("submitted_at", "pk")
+    return [said(review, item) for review in reviews.select_related("candidate", "relabel")]
+
+
 def _elsewhere(user: User, item: Item) -> list[tuple[Item, bool]]:
     text = item.text
     same = Item.objects.filter(text__in=[*text.relabelled_as.all(), text.relabelled_from_id or 0], round__isnull=False)
     return [
         (other, other.text_id == text.relabelled_from_id)
-        for other in same.select_related("language", "text").order_by("pk")
+        for other in same.filter(gold=None).select_related("language", "text").order_by("pk")
         if finding.leads(user, other.language)
     ]

@@ -76,10 +76,11 @@ def move(item: Item, language: Language, user: User) -> None:
     """
     with transaction.atomic():
         locked = reading.locked_item(item)
-        if locked is None or locked.state != ItemState.REJECTED or locked.gold_id:
+        if locked is None or locked.state != ItemState.REJECTED or locked.kind != ItemKind.NORMAL:
             raise NotMoved(_("Only a rejected item moves to another language: its reviews here stay with it."))
-        if not _move(item, language, user):
-            raise NotMoved(_("That language has this text already, or it was taken down there."))
+        moved = _move(item, language, user)
+        if moved is None or moved.state != ItemState.OPEN:
+            raise NotMoved(_("That language has decided on this text already, or it was taken down there."))
 
 
 def carried(language: Language) -> dict[tuple[str, str], int]:
@@ -113,13 +114,14 @@ def _tag(item: Item, kind: VarietyKind, name: str) -> dict[str, str]:
     return {kind.value: name, "was": was}
 
 
-def _move(item: Item, language: Language, actor: User | None) -> bool:
+def _move(item: Item, language: Language, actor: User | None) -> Item | None:
+    """The item that it is there, a new one or one that was there before; None where it cannot be."""
     text = _text_in(language, Text.objects.get(pk=item.text_id))
     if text.withdrawn_at or text.is_practice:
-        return False  # taken down there, or written to teach: it stays a note
+        return None  # taken down there, or written to teach: it stays a note
     moved = text.items.exclude(round=None).order_by("pk").first() or _put_before_people(text, item.candidate_ids)
     if moved is None:
-        return False  # selected there already, and about to become an item
+        return None  # selected there already, and about to become an item
     about = {"language": item.language.code, "item": item.public_id}
     Event.record(EventKind.ITEM_RELABELLED, moved, actor=actor, language=language, **{"from": about})
     Event.record(
@@ -130,7 +132,7 @@ def _move(item: Item, language: Language, actor: User | None) -> bool:
         to=language.code,
         item=moved.public_id,
     )
-    return True
+    return moved
 
 
 def _text_in(language: Language, text: Text) -> Text:
@@ -157,7 +159,7 @@ def _remove_untouched(public_id: str) -> bool:
         return False
     slots = reading.locked_slots(item)
     touched = any(slot.state != SlotState.FREE or slot.claimed_at for slot in slots)
-    related = (item.reviews, item.skips, item.autosaves, item.fast_opinions, item.text.candidates)
+    related = (item.reviews, item.skips, item.autosaves, item.fast_opinions, item.comments, item.text.candidates)
     if touched or any(rows.exists() for rows in related) or item.text.items.exclude(pk=item.pk).exists():
         return False
     text = item.text

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from annotation import queues, reviewing
+from annotation import comments, queues, reviewing, tallies
 from annotation.models import Autosave, Flag, Item, ItemState, Pair, Review, SlotState
 from annotation.reviewing import InvalidReview
 from generation import curation
@@ -20,7 +20,7 @@ from tests.factories import (
     make_user,
     rejecting,
 )
-from xinstruct_site.people.models import Event, EventKind, Language
+from xinstruct_site.people.models import Event, EventKind, Language, Role
 
 pytestmark = pytest.mark.django_db
 
@@ -222,6 +222,79 @@ def test_rounds_of_ones_own_begin_at_one_whatever_has_arrived(zara, omar, item, 
         curation.select(hindi, target=1)
     Score.objects.create(candidate=embedded(hindi), evaluator=make_model_version(task=Task.SCORE), raw=0.5)
     assert curation.select(hindi, target=1).number == 1
+
+
+def test_who_leads_the_other_language_reads_what_was_said_of_it_where_it_came_from(client, zara, omar, item, hindi):
+    for person in (zara, omar):
+        decide(person, item, rejecting(f"Hindi, says {person.email}.", **wrong(hindi)))
+    [moved] = in_queue(hindi)
+    client.force_login(make_user(language=hindi, role=Role.LINGUIST))
+    page = client.get(reverse("item", args=[moved.public_id])).content.decode()
+    assert "Hindi, says zara" in page
+    assert "Reviews in Urdu, which do not count here" in page
+    assert str(zara) not in page.replace("says zara@example.org", "")
+
+    asha = make_user("asha@example.org", hindi)
+    decide(asha, moved, accepting())
+    client.force_login(asha)
+    assert "Hindi, says" not in client.get(reverse("item", args=[moved.public_id])).content.decode()
+    assert moved.reviews.count() == 1
+
+
+@pytest.mark.parametrize("overlap", [1, 3])
+def test_the_other_languages_policy_holds_and_its_goal_counts_it(zara, omar, item, overlap):
+    bengali = make_language("bn", overlap=overlap, quorum=overlap, linguists_only=True)
+    for person in (zara, omar):
+        decide(person, item, rejecting(**wrong(bengali)))
+    [moved] = in_queue(bengali)
+    assert list(moved.slots.values_list("for_linguists", flat=True)) == [True] * overlap
+    with pytest.raises(queues.QueueEmpty):
+        queues.claim_next(make_user(language=bengali), bengali)
+    for _ in range(overlap):
+        lead = make_user(language=bengali, role=Role.LINGUIST)
+        assert queues.claim_next(lead, bengali).item == moved
+        reviewing.submit(lead, moved, accepting())
+    assert queues.progress(lead, bengali).language_accepted == 1
+    assert queues.progress(zara, item.language).language_accepted == 0
+    assert tallies.recount() == []
+
+
+def test_a_question_that_was_asked_there_keeps_the_item_there(zara, omar, item, hindi):
+    decide(zara, item, rejecting(**wrong(hindi)))
+    review = decide(omar, item, rejecting(**wrong(hindi)))
+    [moved] = in_queue(hindi)
+    comments.say(make_user(language=hindi, role=Role.LINGUIST), moved, "Is this ours?")
+
+    reviewing.withdraw(omar, review)
+
+    assert in_queue(hindi) == [moved]
+
+
+def test_text_of_a_language_that_is_not_here_waits_as_a_note_and_moves_once_it_is(client, zara, omar, item, urdu):
+    for person in (zara, omar):
+        decide(person, item, rejecting(**wrong(None, "Bangla")))
+    lead = make_user(language=urdu, role=Role.LINGUIST)
+    client.force_login(lead)
+    found = client.get(reverse("items"), {"language": "ur", "flag": "wrong_language", "state": "rejected"})
+    assert item.public_id in found.content.decode()
+    address = reverse("relabel", args=[item.public_id])
+    assert client.post(address, {"language": "bn"}).status_code == 422
+
+    bengali = make_language("bn")
+    assert client.post(address, {"language": "bn"}).status_code == 302
+    assert [moved.text.body for moved in in_queue(bengali)] == [item.text.body]
+
+
+def test_a_text_that_the_other_language_decided_on_is_not_said_to_wait_there(client, zara, omar, item, hindi, urdu):
+    [there] = make_items(hindi, texts=[make_text(hindi, item.text.body)])
+    Item.objects.filter(pk=there.pk).update(state=ItemState.REJECTED)
+    for person in (zara, omar):
+        decide(person, item, rejecting())
+    client.force_login(make_user(language=urdu, role=Role.LINGUIST))
+    answer = client.post(reverse("relabel", args=[item.public_id]), {"language": "hi"})
+    assert answer.status_code == 422
+    assert "decided on this text already" in answer.content.decode()
+    assert not Event.objects.filter(kind=EventKind.ITEM_RELABELLED).exists()
 
 
 def embedded(language: Language) -> Candidate:
