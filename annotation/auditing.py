@@ -189,7 +189,7 @@ def _send_back(item: Item, user: User) -> dict[str, Any]:
 
     Gives what it takes to undo it: what each counted for (review → slot), and a linguist's decision that fell.
     """
-    counted = Review.objects.standing().filter(item=item, slot__isnull=False, review_pass=1)
+    counted = Review.objects.standing().filter(item=item, slot__isnull=False)
     slots = {str(pk): slot for pk, slot in counted.values_list("pk", "slot_id")}
     verdicts.reopen(item, actor=user)
     counted.update(slot=None)

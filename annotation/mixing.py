@@ -3,7 +3,7 @@
 Gold is copied in when items are opened, not when one is served: home says how many items wait, and that number would
 not fall. From then on a copy is an item like any other. It takes its round, its policy, its place and the time it was
 opened from an item beside it, is claimed by the same statement, and goes through the same reviews and the same verdict;
-its kind alone keeps it out of releases and counts.
+its kind alone keeps it out of releases and counts. Nobody is asked twice about a known answer: it has no self-recheck.
 """
 
 import math

@@ -9,7 +9,19 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, TextChoices
+from django.db.models import (
+    Count,
+    DateTimeField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    TextChoices,
+)
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +36,11 @@ from xinstruct_site.people.rows import first
 
 BATCH = 500
 TAKEABLE = Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=Now())
+LET_GO = {"state": SlotState.FREE, "holder": None, "lease_expires_at": None, "claimed_at": None}
+# Of a first review: when it may be looked at again, and whether that is now.
+REST = ExpressionWrapper(F("item__recheck_days") * dt.timedelta(days=1), DurationField())
+DUE = ExpressionWrapper(F("submitted_at") + REST, DateTimeField())
+OLD_ENOUGH = Q(submitted_at__lte=ExpressionWrapper(Now() - REST, DateTimeField()))
 CLAIM_LOCK = 0x5107  # first half of the advisory lock's key; the person is the second
 
 
@@ -32,6 +49,7 @@ class EmptyReason(TextChoices):
     ALL_HELD = "all_held", _("Others are working on everything that is left.")
     NOTHING_YET = "nothing_yet", _("There is nothing to review in this language yet.")
     FOR_LINGUISTS = "for_linguists", _("What is left is reviewed by this language's linguists.")
+    RECHECK_LATER = "recheck_later", _("What is left you have reviewed, and may look at again later.")
     ONLY_YOURS = "only_yours", _("What is left waits for others: you have reviewed or skipped it.")
 
 
@@ -83,6 +101,7 @@ def open_items(round: Round) -> int:
                     overlap=language.overlap,
                     quorum=language.quorum,
                     policy_version=language.policy_version,
+                    recheck_days=language.recheck_days,
                 )
                 for selection in batch
             )
@@ -100,10 +119,13 @@ def open_items(round: Round) -> int:
 
 # Whether this person may have the slot. A slot that ran out is judged free here and nowhere else. Where a row changes
 # between snapshot and lock, PostgreSQL looks at the conditions again, so two people never get the same one.
-MAY_TAKE = """
+IS_FREE = """
     slot.language_id = %(language)s AND slot.state IN ('free', 'held')
     AND (slot.state = 'free' OR slot.lease_expires_at < statement_timestamp())
     AND (%(leads)s OR NOT slot.for_linguists)
+"""
+MAY_TAKE = f"""
+    {IS_FREE}
     AND (slot.gold_text_id IS NULL OR NOT %(leads)s AND NOT EXISTS (
         SELECT FROM annotation_item AS met WHERE met.text_id = slot.gold_text_id AND (
             EXISTS (SELECT FROM annotation_slot AS had WHERE had.item_id = met.id AND had.holder_id = %(user)s)
@@ -115,7 +137,21 @@ MAY_TAKE = """
     AND NOT EXISTS (SELECT FROM annotation_review AS review
                      WHERE review.item_id = slot.item_id AND review.reviewer_id = %(user)s
                        AND review.withdrawn_at IS NULL)
-"""
+"""  # noqa: S608 - pieces of our own
+# Whether this person may have it for a self-recheck: their one review of the item is old enough by its policy.
+MAY_RECHECK = f"""
+    {IS_FREE} AND slot.recheck_from <= statement_timestamp()
+    AND EXISTS (SELECT FROM annotation_review AS review JOIN annotation_item AS item ON item.id = review.item_id
+                 WHERE review.item_id = slot.item_id AND review.reviewer_id = %(user)s AND review.review_pass = 1
+                   AND review.withdrawn_at IS NULL AND review.slot_id IS NOT NULL
+                   AND review.submitted_at + item.recheck_days * interval '24 hours' <= statement_timestamp())
+    AND NOT EXISTS (SELECT FROM annotation_review AS review
+                     WHERE review.item_id = slot.item_id AND review.reviewer_id = %(user)s AND review.review_pass = 2
+                       AND review.withdrawn_at IS NULL)
+    AND NOT EXISTS (SELECT FROM annotation_slot AS own
+                     WHERE own.item_id = slot.item_id AND own.holder_id = %(user)s AND own.review_pass = 2)
+    AND NOT EXISTS (SELECT FROM annotation_skip AS skip WHERE skip.item_id = slot.item_id AND skip.user_id = %(user)s)
+"""  # noqa: S608 - pieces of our own
 # Where one person does most of a language's work, thousands of slots that wait for somebody else come first in the
 # order. So we go from one group of slots with the same `reviewed_by` to the next and leave out groups with this person,
 # instead of looking at each of their slots.
@@ -136,32 +172,73 @@ FIRSTS = f"""
          ORDER BY slot."order", slot.id LIMIT 5) AS first
      WHERE %(user)s <> ALL (kind.reviewed_by)
 """  # noqa: S608 - pieces of our own
+# The same for self-rechecks, over an index that has nothing in it where no item's policy knows them.
+FIRST_RECHECKS = f"""
+    WITH RECURSIVE kind AS (
+        (SELECT reviewed_by FROM annotation_slot
+          WHERE language_id = %(language)s AND state IN ('free', 'held') AND recheck_from IS NOT NULL
+          ORDER BY reviewed_by LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM kind, LATERAL (
+            SELECT reviewed_by FROM annotation_slot
+             WHERE language_id = %(language)s AND state IN ('free', 'held') AND recheck_from IS NOT NULL
+               AND reviewed_by > kind.reviewed_by
+             ORDER BY reviewed_by LIMIT 1) AS next)
+    SELECT first.id FROM kind, LATERAL (
+        SELECT slot.id FROM annotation_slot AS slot
+         WHERE slot.reviewed_by = kind.reviewed_by AND {MAY_RECHECK}
+         ORDER BY slot.recheck_from, slot.id LIMIT 5) AS first
+     WHERE %(user)s = ANY (kind.reviewed_by)
+"""  # noqa: S608 - pieces of our own
+
+
+def _claiming(choice: str, which_pass: str) -> str:
+    """The statement that gives the chosen slot to the person, under a new lease."""
+    return f"""
+        WITH slot AS (
+            UPDATE annotation_slot
+               SET state = 'held', holder_id = %(user)s, lease_expires_at = statement_timestamp() + %(lease)s,
+                   claimed_at = CASE WHEN holder_id = %(user)s THEN claimed_at ELSE statement_timestamp() END,
+                   review_pass = {which_pass}
+             WHERE id = ({choice})
+            RETURNING *)
+        SELECT {reading.SLOT.sql}, {reading.ITEM.sql}, {reading.TEXT.sql}, slot.claimed_at = statement_timestamp()
+          FROM slot
+          JOIN annotation_item AS item ON item.id = slot.item_id
+          JOIN generation_text AS text ON text.id = item.text_id
+    """  # noqa: S608 - pieces of our own
+
+
 # The person's own slot, lease running or not, as long as nobody took it over; else the first that they may take. Rows
 # that others hold locked this instant are passed over, first among the firsts of the groups, then among all.
-CLAIM = f"""
-    WITH slot AS (
-        UPDATE annotation_slot
-           SET state = 'held', holder_id = %(user)s, lease_expires_at = statement_timestamp() + %(lease)s,
-               claimed_at = CASE WHEN holder_id = %(user)s THEN claimed_at ELSE statement_timestamp() END
-         WHERE id = coalesce((
-            SELECT own.id FROM annotation_slot AS own
-             WHERE own.holder_id = %(user)s AND own.state = 'held' AND own.language_id = %(language)s
-             ORDER BY own.lease_expires_at > statement_timestamp() DESC, own.claimed_at DESC
-             LIMIT 1 FOR UPDATE), (
-            SELECT slot.id FROM annotation_slot AS slot
-             WHERE slot.id = ANY (ARRAY({FIRSTS})) AND {MAY_TAKE}
-             ORDER BY slot.priority, slot."order", slot.id
-             LIMIT 1 FOR UPDATE OF slot SKIP LOCKED), (
-            SELECT slot.id FROM annotation_slot AS slot
-             WHERE {MAY_TAKE}
-             ORDER BY slot.priority, slot."order", slot.id
-             LIMIT 1 FOR UPDATE OF slot SKIP LOCKED))
-        RETURNING *)
-    SELECT {reading.SLOT.sql}, {reading.ITEM.sql}, {reading.TEXT.sql}, slot.claimed_at = statement_timestamp()
-      FROM slot
-      JOIN annotation_item AS item ON item.id = slot.item_id
-      JOIN generation_text AS text ON text.id = item.text_id
-"""  # noqa: S608 - pieces of our own
+CLAIM = _claiming(
+    f"""
+    coalesce((
+        SELECT own.id FROM annotation_slot AS own
+         WHERE own.holder_id = %(user)s AND own.state = 'held' AND own.language_id = %(language)s
+         ORDER BY own.lease_expires_at > statement_timestamp() DESC, own.claimed_at DESC
+         LIMIT 1 FOR UPDATE), (
+        SELECT slot.id FROM annotation_slot AS slot
+         WHERE slot.id = ANY (ARRAY({FIRSTS})) AND {MAY_TAKE}
+         ORDER BY slot.priority, slot."order", slot.id
+         LIMIT 1 FOR UPDATE OF slot SKIP LOCKED), (
+        SELECT slot.id FROM annotation_slot AS slot
+         WHERE {MAY_TAKE} AND %(user)s <> ALL (slot.reviewed_by)
+         ORDER BY slot.priority, slot."order", slot.id
+         LIMIT 1 FOR UPDATE OF slot SKIP LOCKED))
+    """,  # noqa: S608 - pieces of our own
+    "CASE WHEN holder_id = %(user)s THEN review_pass ELSE 1 END",
+)
+# Where that comes to nothing: the self-recheck that has been due longest. Fresh items and others' go before.
+CLAIM_RECHECK = _claiming(
+    f"""
+    SELECT slot.id FROM annotation_slot AS slot
+     WHERE slot.id = ANY (ARRAY({FIRST_RECHECKS})) AND {MAY_RECHECK}
+     ORDER BY slot.recheck_from, slot.id
+     LIMIT 1 FOR UPDATE OF slot SKIP LOCKED
+    """,  # noqa: S608 - pieces of our own
+    "2",
+)
 
 
 def claim_next(user: User, language: Language) -> Slot:
@@ -179,7 +256,7 @@ def claim_next(user: User, language: Language) -> Slot:
         # others only hold it locked this instant.
         if empty := _why_empty(user, language):
             raise empty
-        _wait_for_first(open_to(user, language).filter(TAKEABLE))
+        _wait_for_first(open_to(user, language).filter(TAKEABLE), due_rechecks(user, language))
 
 
 def _claim(user: User, language: Language) -> Slot | None:
@@ -188,7 +265,8 @@ def _claim(user: User, language: Language) -> Slot | None:
     try:
         with transaction.atomic():
             one_claim_at_a_time(user)  # two tabs of one person get the same slot
-            claimed = first(CLAIM, params, reading.SLOT, reading.ITEM, reading.TEXT)
+            parts = (reading.SLOT, reading.ITEM, reading.TEXT)
+            claimed = first(CLAIM, params, *parts) or first(CLAIM_RECHECK, params, *parts)
             if claimed is None:
                 return None
             slot: Slot
@@ -203,13 +281,14 @@ def _claim(user: User, language: Language) -> Slot | None:
         raise
 
 
-def _wait_for_first(slots: QuerySet[Slot]) -> None:
+def _wait_for_first(*choices: QuerySet[Slot]) -> None:
     """Wait until whoever holds the first of these rows locked lets go of it. Keeps no lock.
 
     A claim never waits with a lock in its hand, or it could end in a circle with a submit, which locks all slots of an
     item. The savepoint's end gives the lock back even inside somebody else's transaction.
     """
-    first = slots.order_by("priority", "order", "pk").first()
+    firsts = (slots.order_by("priority", "order", "pk").first() for slots in choices)
+    first = next(filter(None, firsts), None)
     if first is None:
         return
     with transaction.atomic():
@@ -250,22 +329,58 @@ def open_to(user: User, language: Language) -> QuerySet[Slot]:
     )
 
 
+def _rechecks(slots: QuerySet[Slot], user: User) -> QuerySet[Slot]:
+    """Those of items that this person reviewed once and may look at again, now or later."""
+    of_item = {"item": OuterRef("item")}
+    return slots.filter(
+        ~Exists(Slot.objects.filter(**of_item, holder=user, review_pass=2)),
+        ~Exists(Review.objects.standing().filter(**of_item, reviewer=user, review_pass=2)),
+        recheck_from__isnull=False,
+        reviewed_by__contains=[user.pk],
+    )
+
+
+def _first_reviews(user: User) -> QuerySet[Review]:
+    """What a person may look at again."""
+    return Review.objects.standing().filter(reviewer=user, review_pass=1, slot__isnull=False)
+
+
+def rechecks(user: User, language: Language) -> QuerySet[Slot]:
+    """Slots that nobody is at, which this person may take for a self-recheck, now or later."""
+    skipped = Skip.objects.filter(item=OuterRef("item"), user=user)
+    return _rechecks(_open_slots_for(user, language).filter(TAKEABLE, ~Exists(skipped)), user)
+
+
+def due_rechecks(user: User, language: Language) -> QuerySet[Slot]:
+    return rechecks(user, language).filter(
+        Exists(_first_reviews(user).filter(OLD_ENOUGH, item=OuterRef("item"))), recheck_from__lte=Now()
+    )
+
+
+def free_items(user: User, language: Language) -> int:
+    """How many items this person might be served now, self-rechecks included."""
+    free = open_to(user, language).filter(TAKEABLE)
+    return sum(slots.aggregate(n=Count("item", distinct=True))["n"] for slots in (free, due_rechecks(user, language)))
+
+
 def waiting(user: User, language: Language) -> int:
     """How many items wait for this person now, the ones they hold included."""
     mine = _open_slots(language).filter(holder=user, state=SlotState.HELD)
-    free = open_to(user, language).filter(TAKEABLE)
-    return mine.count() + free.aggregate(n=Count("item", distinct=True))["n"]
+    return mine.count() + free_items(user, language)
 
 
 def _why_empty(user: User, language: Language) -> QueueEmpty | None:
     """Why this person gets nothing; None where they might now."""
     found = open_to(user, language).aggregate(takeable=Count("pk", filter=TAKEABLE), frees_at=Min("lease_expires_at"))
-    if found["takeable"]:
+    if found["takeable"] or due_rechecks(user, language).exists():
         return None
     if found["frees_at"]:
         return QueueEmpty(EmptyReason.ALL_HELD, found["frees_at"])
     if _open_slots(language).filter(holder=user, state=SlotState.HELD).exists():
         return None
+    later = _first_reviews(user).filter(item__in=rechecks(user, language).values("item"))
+    if frees_at := later.aggregate(at=Min(DUE))["at"]:
+        return QueueEmpty(EmptyReason.RECHECK_LATER, frees_at)
     if _open_slots_for(user, language).exists():
         return QueueEmpty(EmptyReason.ONLY_YOURS)
     if _open_slots(language).filter(for_linguists=True).exists():
@@ -288,9 +403,7 @@ def skip(user: User, item: Item, reason: str = "") -> None:
     """Pass on an item: it goes to others and does not come back to this person. What they typed stays."""
     with transaction.atomic():
         _skip, is_new = Skip.objects.get_or_create(item=item, user=user, defaults={"reason": reason})
-        item.slots.filter(holder=user, state=SlotState.HELD).update(
-            state=SlotState.FREE, holder=None, lease_expires_at=None, claimed_at=None
-        )
+        item.slots.filter(holder=user, state=SlotState.HELD).update(**LET_GO)
         if is_new:
             Event.record(EventKind.ITEM_SKIPPED, item, actor=user, language=item.language)
 
@@ -305,14 +418,16 @@ def take_skip_back(user: User, item: Item) -> bool:
 
 
 def takeable_again(user: User) -> QuerySet[Slot]:
-    """Slots that nobody holds under a running lease, of open items that the person neither held nor decided."""
+    """Slots that nobody holds under a running lease, of open items that the person neither held nor decided, or that
+    are due for their self-recheck."""
     of_item = {"item": OuterRef("item")}
-    return Slot.objects.filter(
-        TAKEABLE,
-        ~Exists(Slot.objects.filter(**of_item, holder=user)),
-        ~Exists(Review.objects.standing().filter(**of_item, reviewer=user)),
-        item__state=ItemState.OPEN,
+    is_new = ~Exists(Slot.objects.filter(**of_item, holder=user)) & ~Exists(
+        Review.objects.standing().filter(**of_item, reviewer=user)
     )
+    is_due = Exists(_rechecks(Slot.objects.filter(pk=OuterRef("pk")), user)) & Exists(
+        _first_reviews(user).filter(OLD_ENOUGH, **of_item)
+    )
+    return Slot.objects.filter(TAKEABLE, is_new | is_due, item__state=ItemState.OPEN)
 
 
 def claim_again(user: User, item: Item) -> bool:
@@ -325,9 +440,11 @@ def claim_again(user: User, item: Item) -> bool:
         slot = free.select_for_update(skip_locked=True, of=("self",)).first()
         if slot is None:
             return False
+        is_second = Review.objects.standing().filter(item=item, reviewer=user).exists()
         Slot.objects.filter(pk=slot.pk).update(
-            state=SlotState.HELD, holder=user, claimed_at=Now(), lease_expires_at=Now() + lease()
-        )
+            state=SlotState.HELD, holder=user, review_pass=2 if is_second else 1,
+            claimed_at=Now(), lease_expires_at=Now() + lease(),
+        )  # fmt: skip
         take_skip_back(user, item)
         Event.record(EventKind.ITEM_CLAIMED, item, actor=user, language=item.language, slot=slot.pk)
     return True

@@ -90,7 +90,7 @@ KNOWN = f"""
       FROM people_user AS person
       LEFT JOIN annotation_autosave AS unsent ON unsent.item_id = %(item)s AND unsent.user_id = person.id
       LEFT JOIN annotation_review AS review ON review.id = %(id)s
-             OR (review.item_id = %(item)s AND review.review_pass = 1 AND review.withdrawn_at IS NULL)
+             OR (review.item_id = %(item)s AND review.withdrawn_at IS NULL)
      WHERE person.id = %(user)s
      ORDER BY review.id
 """  # noqa: S608 - columns of our own
@@ -104,7 +104,7 @@ def known(item: Item, user: User, submission_id: uuid.UUID) -> Known:
 
 COUNTED_REVIEWS = f"""
     SELECT {REVIEW.sql} FROM annotation_review AS review
-     WHERE item_id = %s AND withdrawn_at IS NULL AND slot_id IS NOT NULL AND review_pass = 1 ORDER BY id
+     WHERE item_id = %s AND withdrawn_at IS NULL AND slot_id IS NOT NULL ORDER BY id
 """  # noqa: S608 - columns of our own
 
 

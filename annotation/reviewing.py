@@ -6,7 +6,7 @@ Every change locks the item's row first, then its slots. Nothing here touches Re
 import datetime as dt
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +44,13 @@ class AlreadyReviewed(ReviewError):
 
     def __init__(self) -> None:
         super().__init__(_("You have reviewed this item already. Withdraw that review to decide anew."))
+
+
+class SecondLookStands(ReviewError):
+    """This person looked at the item again later, which rests on what they said first."""
+
+    def __init__(self) -> None:
+        super().__init__(_("You have looked at this item again since. Take back that second review first."))
 
 
 class UnknownSubmission(ReviewError):
@@ -148,20 +155,23 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
             raise UnknownSubmission
         return Outcome(stored, counted=stored.slot_id is not None, replayed=True)
     submission = checked(submission, item)
-    if any(review.reviewer_id == user.pk for review in known.reviews):
+    # Locked, so that nobody takes an expired lease over between here and the commit.
+    slots = reading.locked_slots(item) if item.state == ItemState.OPEN else []
+    slot = next((slot for slot in slots if slot.holder_id == user.pk and slot.state == SlotState.HELD), None)
+    own = [review for review in known.reviews if review.reviewer_id == user.pk]
+    review_pass = pass_of(item, own, slot, submission.shown_at)
+    if review_pass is None:
         raise AlreadyReviewed
     if known.unsent and _would_lose(known.unsent, submission):
         raise StaleAutosave(known.unsent)
     if known.agreement_id is None:
         raise NoAgreement
-    # Locked, so that nobody takes an expired lease over between here and the commit.
-    slots = reading.locked_slots(item) if item.state == ItemState.OPEN else []
-    slot = next((slot for slot in slots if slot.holder_id == user.pk and slot.state == SlotState.HELD), None)
     review = Review(
         id=submission.id,
         item=item,
         slot=slot,
         reviewer=user,
+        review_pass=review_pass,
         decision=submission.decision,
         candidate=submission.candidate,
         instruction=submission.instruction,
@@ -200,21 +210,43 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
     return Outcome(review, counted=slot is not None, replayed=False)
 
 
-def autosave(user: User, item: Item, *, version: int, data: dict[str, Any]) -> Autosave:
+def pass_of(item: Item, own: Sequence[Review], slot: Slot | None, shown_at: dt.datetime | None) -> int | None:
+    """Which review of the item comes next from a person with these standing ones, on a page shown at that time.
+
+    1 is the first, 2 a self-recheck: from a page shown after the first was sent, in a slot that was claimed for it, or
+    as an extra where others took that over. None: no more.
+    """
+    if not own:
+        return 1
+    if len(own) > 1 or shown_at is None or shown_at <= own[0].submitted_at:
+        return None
+    is_claimed = slot is not None and slot.review_pass == 2
+    due = own[0].submitted_at + dt.timedelta(days=item.recheck_days)
+    is_due = item.recheck_days and own[0].slot_id and timezone.now() >= due
+    return 2 if is_claimed or is_due else None
+
+
+def autosave(
+    user: User, item: Item, *, version: int, data: dict[str, Any], shown_at: dt.datetime | None = None
+) -> Autosave:
     """Keep a person's unsent work, and their lease alive. `version` is the one they last knew, 0 before the first.
+
+    `shown_at` is when they were shown the page that they write on; a self-recheck is known by it.
 
     Sending the same data again is no conflict, nor is going on from the same page (`tab`, whose sendings are counted
     in `turn`): the answer to the first time may have been lost on the way.
 
     Raises:
         StaleAutosave: a newer version is there; nothing was changed.
-        AlreadyReviewed: their review stands, so a late autosave must not bring unsent work back to life.
+        AlreadyReviewed: their review stands, so a late autosave must not bring unsent work back to life, least of all
+            on the blank card of a self-recheck.
         InvalidReview: text that cannot be stored.
     """
     _refuse_unstorable(data)
     with transaction.atomic():
         item = locked(item)  # so that a submit is either over or yet to come
-        if item.reviews.standing().filter(reviewer=user).exists():
+        slot = item.slots.filter(holder=user, state=SlotState.HELD).first()
+        if pass_of(item, list(item.reviews.standing().filter(reviewer=user)), slot, shown_at) is None:
             raise AlreadyReviewed
         saved, is_new = Autosave.objects.select_for_update().get_or_create(
             item=item, user=user, defaults={"version": version + 1, "data": data}
@@ -224,7 +256,7 @@ def autosave(user: User, item: Item, *, version: int, data: dict[str, Any]) -> A
                 raise StaleAutosave(saved)
             saved.version, saved.data, saved.saved_at = saved.version + 1, data, timezone.now()
             saved.save()
-        if slot := item.slots.filter(holder=user, state=SlotState.HELD).first():
+        if slot:
             queues.renew(slot)
     return saved
 
@@ -232,10 +264,11 @@ def autosave(user: User, item: Item, *, version: int, data: dict[str, Any]) -> A
 def withdraw(user: User, review: Review) -> None:
     """Undo one's own review: its slot comes back to the person under a new lease, and the verdict is reached anew.
 
-    Its words are the person's unsent work again.
+    Its words are the person's unsent work again. A self-recheck is taken back before the review it rests on: alone it
+    would be a second look at nothing, and a new first one would come right after it and be no later look either.
 
     Raises:
-        ReviewError: somebody else's review, or one whose pair is in a release.
+        ReviewError: somebody else's review, one whose pair is in a release, or one they have looked at again.
     """
     with transaction.atomic():
         queues.one_claim_at_a_time(user)
@@ -246,6 +279,10 @@ def withdraw(user: User, review: Review) -> None:
             raise TooLate
         if _is_with_linguists(item):
             raise DecidedByLinguist
+        if review.review_pass == 1:
+            if item.reviews.standing().filter(reviewer=user, review_pass=2).exists():
+                raise SecondLookStands
+            item.slots.filter(holder=user, state=SlotState.HELD, review_pass=2).update(**queues.LET_GO)
         if not Review.objects.standing().filter(pk=review.pk).update(withdrawn_at=timezone.now()):
             return
         Event.record(EventKind.REVIEW_WITHDRAWN, item, actor=user, language=item.language, review=str(review.pk))

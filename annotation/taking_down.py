@@ -20,7 +20,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import tallies, verdicts, voting
+from annotation import queues, tallies, verdicts, voting
 from annotation.models import (
     Adjudication,
     Audit,
@@ -138,9 +138,7 @@ def _without(person: User, item: Item, done: Done) -> None:
             verdicts.reopen(item)
         if item.state == ItemState.OPEN:
             held = [review.slot_id for review in reviews if review.slot_id]
-            Slot.objects.filter(pk__in=held, state=SlotState.DONE).update(
-                state=SlotState.FREE, holder=None, lease_expires_at=None, claimed_at=None
-            )
+            Slot.objects.filter(pk__in=held, state=SlotState.DONE).update(**queues.LET_GO)
             verdicts.settle(item)
     for pair in item.pairs.exclude(instruction=""):
         if theirs & set(pair.decided_by):

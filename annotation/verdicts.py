@@ -3,6 +3,8 @@
 The rule itself is in agreement.py. Callers hold the item's row lock, so one item is settled by one person at a time.
 """
 
+import datetime as dt
+
 from django.utils import timezone
 
 from annotation import reading, relabelling, tallies
@@ -205,9 +207,11 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
     undone.sort(
         key=lambda s: (s.state == SlotState.CLOSED, s.state != SlotState.HELD, s.wordings is not None, s.number)
     )
-    reviewed_by = sorted(review.reviewer_id for review in reviews)
+    reviewed_by = sorted({review.reviewer_id for review in reviews})
+    # Nobody breaks a tie that they are part of.
+    recheck_from = None if is_tie_break else _recheck_from(item, reviews)
     for place, slot in enumerate(undone):
-        before = (slot.state, slot.wordings, slot.priority, slot.reviewed_by)
+        before = (slot.state, slot.wordings, slot.priority, slot.reviewed_by, slot.recheck_from)
         if place >= wanted:
             slot.state = SlotState.CLOSED
         else:
@@ -215,9 +219,11 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
                 slot.state, slot.holder, slot.lease_expires_at = SlotState.FREE, None, None
             slot.wordings = wordings
             slot.priority = _priority(slot, wanted, reviews, is_tie_break=is_tie_break)
-            slot.reviewed_by = reviewed_by
-        if before != (slot.state, slot.wordings, slot.priority, slot.reviewed_by):
-            rows.update(slot, "state", "holder", "lease_expires_at", "wordings", "priority", "reviewed_by")
+            slot.reviewed_by, slot.recheck_from = reviewed_by, recheck_from
+        if before != (slot.state, slot.wordings, slot.priority, slot.reviewed_by, slot.recheck_from):
+            rows.update(
+                slot, "state", "holder", "lease_expires_at", "wordings", "priority", "reviewed_by", "recheck_from"
+            )
     if len(undone) < wanted:
         last = slots[-1]
         Slot.objects.create(
@@ -231,7 +237,17 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
             wordings=wordings,
             priority=TIE_BREAK_PRIORITY,
             reviewed_by=reviewed_by,
+            recheck_from=recheck_from,
         )
+
+
+def _recheck_from(item: Item, reviews: list[Review]) -> dt.datetime | None:
+    """When the first of those who reviewed the item once may do so again."""
+    if not item.recheck_days:
+        return None
+    twice = {review.reviewer_id for review in reviews if review.review_pass == 2}
+    once = [review.submitted_at for review in reviews if review.reviewer_id not in twice]
+    return min(once) + dt.timedelta(days=item.recheck_days) if once else None
 
 
 def _priority(slot: Slot, wanted: int, reviews: list[Review], *, is_tie_break: bool) -> int:

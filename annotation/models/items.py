@@ -43,6 +43,9 @@ class Item(models.Model):
     overlap = models.PositiveSmallIntegerField()
     quorum = models.PositiveSmallIntegerField()
     policy_version = models.PositiveIntegerField()
+    recheck_days = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="After so many days whoever reviewed it may do so once more. 0: never."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     decided_at = models.DateTimeField(null=True, blank=True)
     gold = models.ForeignKey(
@@ -102,6 +105,9 @@ class Slot(models.Model):
     number = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=10, choices=SlotState, default=SlotState.FREE)
     holder = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="slots")
+    review_pass = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="Of the holder: 2 is a self-recheck. Nothing where there is none."
+    )
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
     priority = models.SmallIntegerField(default=100, help_text="Lower is served first.")
@@ -119,6 +125,9 @@ class Slot(models.Model):
     reviewed_by = ArrayField(
         models.BigIntegerField(), default=list, blank=True, help_text="While open: who reviewed the item, ascending."
     )
+    recheck_from = models.DateTimeField(
+        null=True, blank=True, help_text="While open: when the first of them may take it for a self-recheck."
+    )
 
     objects = SlotQuerySet.as_manager()
 
@@ -126,7 +135,9 @@ class Slot(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["item", "number"], name="one_slot_per_number"),
             models.UniqueConstraint(
-                fields=["item", "holder"], condition=Q(holder__isnull=False), name="one_slot_per_item_and_holder"
+                fields=["item", "holder", "review_pass"],
+                condition=Q(holder__isnull=False),
+                name="one_slot_per_item_holder_and_pass",
             ),
             models.CheckConstraint(
                 condition=~Q(state=SlotState.HELD) | Q(holder__isnull=False, lease_expires_at__isnull=False),
@@ -135,6 +146,7 @@ class Slot(models.Model):
             models.CheckConstraint(
                 condition=~Q(state=SlotState.FREE) | Q(holder__isnull=True), name="free_slot_has_no_holder"
             ),
+            models.CheckConstraint(condition=Q(review_pass__in=[1, 2]), name="nobody_holds_a_third_slot"),
         ]
         indexes = [
             models.Index(
@@ -146,6 +158,11 @@ class Slot(models.Model):
                 fields=["language", "priority", "reviewed_by", "order", "id"],
                 condition=Q(state__in=["free", "held"]),
                 name="slot_queue_by_reviewers",
+            ),
+            models.Index(
+                fields=["language", "reviewed_by", "recheck_from", "id"],
+                condition=Q(state__in=["free", "held"], recheck_from__isnull=False),
+                name="slot_queue_of_rechecks",
             ),
             models.Index(fields=["holder", "state"], name="slot_by_holder"),
         ]

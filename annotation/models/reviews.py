@@ -93,8 +93,9 @@ class Review(models.Model):
                 name="one_standing_review_per_item_reviewer_and_pass",
             ),
             models.UniqueConstraint(
-                fields=["slot"], condition=Q(withdrawn_at=None, review_pass=1), name="one_standing_review_per_slot"
+                fields=["slot"], condition=Q(withdrawn_at=None), name="one_standing_review_per_slot"
             ),
+            models.CheckConstraint(condition=Q(review_pass__in=[1, 2]), name="nobody_reviews_an_item_a_third_time"),
             models.CheckConstraint(
                 condition=~Q(decision=Decision.ACCEPT)
                 | Q(

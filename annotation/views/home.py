@@ -1,12 +1,10 @@
 """`/`: what this is for visitors, the next item for annotators, the whole pipeline for maintainers."""
 
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
 from annotation import adjudicating, auditing, deciding, queues, voting
-from annotation.models import Slot
 from annotation.overview import pipelines
 from annotation.views.audits import at_most
 from generation.queueing import live_workers
@@ -48,7 +46,7 @@ def waiting_for(user: User) -> list[tuple[Language, int]]:
     """The languages in which the person reviews by role (a maintainer of all sees them in the pipeline instead)."""
     own = [m.language for m in user.current_memberships() if m.language and m.role != Role.MAINTAINER]
     languages = list(dict.fromkeys(own))
-    return [(language, waiting_items(user, language)) for language in languages]
+    return [(language, queues.free_items(user, language)) for language in languages]
 
 
 def for_linguists(user: User, language: Language) -> list[str] | None:
@@ -57,8 +55,3 @@ def for_linguists(user: User, language: Language) -> list[str] | None:
         return None
     held = deciding.for_linguist(auditing.held(language), user)
     return [at_most(held), at_most(deciding.for_linguist(adjudicating.disputed(language), user))]
-
-
-def waiting_items(user: User, language: Language) -> int:
-    free = Slot.objects.claimable().filter(pk__in=queues.open_to(user, language).values("pk"))
-    return free.aggregate(items=Count("item", distinct=True))["items"]

@@ -5,6 +5,7 @@ by who holds the item, or by the card's signed stamp: a lease that ran out while
 explanation that keeps their text, not in a 404.
 """
 
+import datetime as dt
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,8 @@ def submit(request: HttpRequest, work: Work) -> HttpResponse:
     if not form.is_valid():
         return refused(request, work, form, status=422)
     if not work.slot and "extra" not in request.POST and not is_replay(request, work):
-        is_reviewed = work.item.reviews.standing().filter(reviewer=work.user).exists()
+        own = list(work.item.reviews.standing().filter(reviewer=work.user))
+        is_reviewed = reviewing.pass_of(work.item, own, None, form.cleaned_data["shown"]) is None
         return refused(request, work, form, conflict="already" if is_reviewed else "taken")
     try:
         outcome = reviewing.submit(work.user, work.item, submission(form))
@@ -162,7 +164,8 @@ def keep(request: HttpRequest, work: Work) -> HttpResponse:
         else:
             start = mine | {"set_aside": cards.readable(unsent.data, work.item)}
     try:
-        reviewing.autosave(work.user, work.item, version=posted_number(request, "against"), data=start)
+        version = posted_number(request, "against")
+        reviewing.autosave(work.user, work.item, version=version, data=start, shown_at=shown_at(request, work))
     except reviewing.StaleAutosave as exc:
         form = ReviewForm(request.POST, item=work.item, user=work.user, choices=work.choices)
         return card(request, work, form=form, conflict="stale", other=exc.current, status=409)
@@ -189,8 +192,12 @@ def keep_touched(request: HttpRequest, work: Work) -> HttpResponse | None:
 
 
 def save(request: HttpRequest, work: Work) -> Autosave:
-    version = posted_number(request, "version")
-    return reviewing.autosave(work.user, work.item, version=version, data=cards.typed(request.POST, work.item))
+    version, typed = posted_number(request, "version"), cards.typed(request.POST, work.item)
+    return reviewing.autosave(work.user, work.item, version=version, data=typed, shown_at=shown_at(request, work))
+
+
+def shown_at(request: HttpRequest, work: Work) -> dt.datetime | None:
+    return read_shown_token(request.POST.get("shown", ""), work.user, work.item)
 
 
 @require_GET
