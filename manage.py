@@ -20,7 +20,16 @@ def main() -> None:
         execute_from_command_line(sys.argv)
         return
     with embedded.running():
-        execute_from_command_line(sys.argv)
+        from django.db import ProgrammingError
+
+        from xinstruct_site.health import missing_tables
+
+        try:
+            execute_from_command_line(sys.argv)
+        except ProgrammingError:
+            if "--traceback" in sys.argv or not (missing := missing_tables()):
+                raise
+            sys.exit(f"CommandError: {missing}")
 
 
 if __name__ == "__main__":

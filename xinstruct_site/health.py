@@ -21,11 +21,21 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
     checks: dict[str, object] = {}
     try:
-        executor = MigrationExecutor(connection)
-        checks["database"] = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        checks["database"] = not missing_tables()
     except OperationalError:
         checks["database"] = False
     workers = live_workers()
     checks["redis"] = workers is not None
     checks["workers"] = len(workers or [])
     return JsonResponse(checks, status=200 if checks["database"] else 503)
+
+
+def missing_tables() -> str:
+    """What to say, and to run, where the database was not brought up to this code; empty where it was."""
+    executor = MigrationExecutor(connection)
+    waiting = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    if not waiting:
+        return ""
+    is_empty = not executor.loader.applied_migrations
+    what = "has no tables yet" if is_empty else f"is older than this code, {waiting} migrations wait"
+    return f"The database {what}: run `manage.py migrate` or `manage.py up`."

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django_rq.management.commands.rqworker import Command as RqWorkerCommand
 
+from xinstruct_site.health import missing_tables
 from xinstruct_site.worker import QUEUES
 
 
@@ -19,4 +20,6 @@ class Command(RqWorkerCommand):
         )
 
     def handle(self, *args: str, **options: Any) -> None:
+        if missing := missing_tables():  # it would only look for work in vain
+            raise CommandError(missing)
         super().handle(*(args or QUEUES), **options)
