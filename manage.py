@@ -30,6 +30,8 @@ def main() -> None:
             if "--traceback" in sys.argv or not (missing := missing_tables()):
                 raise
             sys.exit(f"CommandError: {missing}")
+        except KeyboardInterrupt:  # what worked on a row has said on it that it was stopped
+            sys.exit("Stopped. What was done by then is kept.")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from annotation import duels, judge_prompt
 from annotation.duel_figures import BASE, OUTCOMES, RIVAL, TIE, WORTH, by_question, majority
 from annotation.models import Bout, Duel, JudgeRun, Ruling, RulingOutcome
 from annotation.reliability import Estimate, alpha
-from generation import drafting
+from generation import drafting, evaluation
 from generation.backends.base import Backend, BackendError, Reply, Sampling
 from generation.heartbeat import heartbeat
 from generation.intervals import Rate, rate
@@ -74,16 +74,16 @@ def judge(run: JudgeRun, on_progress: Callable[[int, int], None] | None = None) 
     try:
         with heartbeat(run):
             _judge(run, drafting.load(run.judge), on_progress)
-        if not run.finish(JobState.DONE):
+        if not evaluation.close(run, JobState.DONE):
             raise JudgeError("The judge was stopped.")
     except (BackendError, JudgeError) as exc:
-        run.finish(JobState.FAILED, error=str(exc))
+        evaluation.close(run, JobState.FAILED, error=str(exc))
         raise JudgeError(str(exc)) from exc
     except (KeyboardInterrupt, SystemExit):
-        run.finish(JobState.STOPPED)
+        evaluation.close(run, JobState.STOPPED)
         raise
     except BaseException as exc:
-        run.finish(JobState.FAILED, error=f"{type(exc).__name__}: {exc}"[:1000])
+        evaluation.close(run, JobState.FAILED, error=f"{type(exc).__name__}: {exc}"[:1000])
         raise
 
 

@@ -17,15 +17,30 @@ from generation import drafting, gates, measuring, prompts
 from generation.backends.base import Backend, BackendError, Sampling
 from generation.heartbeat import heartbeat
 from generation.intervals import Rate, mean, rate
-from generation.models import IMPORTED, Answer, Evaluation, JobState, ModelVersion, Question, QuestionSet, Task
+from generation.models import (
+    IMPORTED,
+    Answer,
+    Evaluation,
+    JobModel,
+    JobState,
+    ModelVersion,
+    Question,
+    QuestionSet,
+    Task,
+)
 from generation.prompts import Prompt
-from xinstruct_site.people.models import User
+from xinstruct_site.people.models import Event, EventKind, User
 
 logger = logging.getLogger(__name__)
 
 SAMPLING = Sampling(max_new_tokens=512)
 BATCH = 32
 REPEATED = 0.3  # of an answer's characters stood in it before: it goes round in circles
+ENDED = {
+    JobState.DONE: EventKind.RUN_FINISHED,
+    JobState.FAILED: EventKind.RUN_FAILED,
+    JobState.STOPPED: EventKind.RUN_STOPPED,
+}
 SHORT_CHARS = 20  # of shorter answers the language cannot be told, and they are left out of that share
 
 
@@ -74,20 +89,38 @@ def evaluate(evaluation: Evaluation, on_progress: Callable[[int, int], None] | N
         with heartbeat(evaluation):
             backend = _answer(evaluation, on_progress)
             found = _figures(evaluation, backend)
-        if not evaluation.finish(JobState.DONE, figures=found, done=_answered(evaluation)):
+        if not close(evaluation, JobState.DONE, figures=found, done=_answered(evaluation)):
             raise NotOurs("The evaluation was stopped.")
     except NotOurs:
         raise
     except (BackendError, drafting.DraftingError, EvaluationError) as exc:
-        evaluation.finish(JobState.FAILED, error=str(exc))
+        close(evaluation, JobState.FAILED, error=str(exc))
         raise EvaluationError(str(exc)) from exc
     except (KeyboardInterrupt, SystemExit):
-        evaluation.finish(JobState.STOPPED)
+        close(evaluation, JobState.STOPPED)
         raise
     except BaseException as exc:
-        evaluation.finish(JobState.FAILED, error=f"{type(exc).__name__}: {exc}"[:1000])
+        close(evaluation, JobState.FAILED, error=f"{type(exc).__name__}: {exc}"[:1000])
         raise
     logger.info("evaluated %s on %s", evaluation.model_version, evaluation.question_set)
+
+
+def close(row: JobModel, state: JobState, **said: Any) -> bool:
+    """End work that we hold, and log it. False where it is no longer ours."""
+    with transaction.atomic():
+        is_closed = row.finish(state, **said)
+        if is_closed:
+            Event.record(ENDED[state], row, done=row.progress)
+    return is_closed
+
+
+def stop(row: JobModel, by: User) -> bool:
+    """Have whoever works on it leave; what is stored is kept. False where nothing waits or works."""
+    with transaction.atomic():
+        is_stopped = row.stop()
+        if is_stopped:
+            Event.record(EventKind.RUN_STOPPED, row, actor=by, done=row.progress)
+    return is_stopped
 
 
 def _answered(evaluation: Evaluation) -> int:

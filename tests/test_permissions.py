@@ -16,8 +16,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from annotation import adjudicating, auditing, gold, practice, queues
 from annotation.agreement import Wording
-from annotation.models import Duel, Flag, Item, Pair, Pause
+from annotation.models import Duel, Flag, Item, JudgeRun, Pair, Pause
 from generation.models import (
+    Evaluation,
     FineTuneRun,
     Import,
     QuestionSet,
@@ -111,8 +112,12 @@ TABLE: dict[str, Row] = {
     "duel_report": Row(LEADS),
     "close_duel": Row(None, MAINTAINERS),
     "judge_duel": Row(None, MAINTAINERS),
+    "stop_judge": Row(None, MAINTAINERS),
+    "continue_judge": Row(None, MAINTAINERS),
     "evaluations": Row(ALL_MAINTAINERS, ALL_MAINTAINERS),
     "question_set": Row(MAINTAINERS, MAINTAINERS),
+    "stop_evaluation": Row(None, MAINTAINERS),
+    "continue_evaluation": Row(None, MAINTAINERS),
     "model": Row(ALL_MAINTAINERS),
     "duel": Row(MEMBERS),
     "vote": Row(NOBODY, NOBODY),
@@ -244,6 +249,8 @@ def world(settings) -> dict[str, dict[str, Any]]:
     guidelines.publish(finnish, body="Be kind.", author=linguist, based_on=finnish.guidelines_version)
     duel: Duel = make_duel(finnish, 2)
     questions = QuestionSet.objects.get()
+    judge = JudgeRun.objects.create(duel=duel, judge=model, prompt_version="1")
+    asked = Evaluation.objects.create(question_set=questions, model_version=duel.base)
     text = make_text(finnish)
     batch = Import.objects.first()
     assert batch
@@ -266,7 +273,11 @@ def world(settings) -> dict[str, dict[str, Any]]:
         "duel_report": {"public_id": duel.public_id},
         "close_duel": {"public_id": duel.public_id},
         "judge_duel": {"public_id": duel.public_id},
+        "stop_judge": {"public_id": duel.public_id, "run_id": judge.public_id},
+        "continue_judge": {"public_id": duel.public_id, "run_id": judge.public_id},
         "question_set": {"public_id": questions.public_id},
+        "stop_evaluation": {"public_id": questions.public_id, "row_id": asked.public_id},
+        "continue_evaluation": {"public_id": questions.public_id, "row_id": asked.public_id},
         "model": {"public_id": model.public_id},
         "vote": {"public_id": "nobodys"},
         "skip_vote": {"public_id": "nobodys"},

@@ -20,7 +20,7 @@ from annotation import duel_figures, duels, jobs, judging_duels
 from annotation.evaluation_forms import ModelForm
 from annotation.models import Duel, DuelState, JudgeRun
 from annotation.views.access import language_for, person
-from generation import drafting, queueing
+from generation import drafting, evaluation, queueing
 from generation.charts import interval_chart
 from generation.intervals import Rate
 from generation.models import JobState, ModelVersion, Task
@@ -132,3 +132,28 @@ def start_judging(request: HttpRequest, duel: Duel, model: ModelVersion | None) 
         if run.state == JobState.QUEUED and not queueing.is_waiting(run):
             queueing.ring(jobs.judge_duel, run, jobs.QUEUE)
     return run
+
+
+@require_POST
+@login_required
+def stop(request: HttpRequest, code: str, public_id: str, run_id: str) -> HttpResponse:
+    run = get_run(request, code, public_id, run_id)
+    if evaluation.stop(run, person(request)):
+        messages.success(request, _("Stopped. What was judged is kept."))
+    return redirect("duel_report", code, public_id)
+
+
+@require_POST
+@login_required
+def go_on(request: HttpRequest, code: str, public_id: str, run_id: str) -> HttpResponse:
+    run = get_run(request, code, public_id, run_id)
+    try:
+        start_judging(request, run.duel, run.judge)
+    except (queueing.NoWorker, judging_duels.JudgeError) as exc:
+        messages.error(request, str(exc))
+    return redirect("duel_report", code, public_id)
+
+
+def get_run(request: HttpRequest, code: str, public_id: str, run_id: str) -> JudgeRun:
+    duel = get_duel(request, code, public_id, Role.MAINTAINER)
+    return get_object_or_404(duel.judge_runs, public_id=run_id)

@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import acceptance, duels
 from annotation.evaluation_forms import AnswersForm, DuelForm, ModelForm, QuestionsForm, SplitForm
@@ -184,6 +184,30 @@ def start_evaluation(request: MaintainerRequest, one: QuestionSet, model: ModelV
             queueing.ring(jobs.evaluate_model, row, jobs.EVALUATION_QUEUE)
     if row.state == JobState.DONE:
         messages.info(request, _("This model has answered every question already."))
+
+
+@require_POST
+@maintainers_only
+def stop(request: MaintainerRequest, public_id: str, row_id: str) -> HttpResponse:
+    if evaluation.stop(get_evaluation(request, public_id, row_id), request.user):
+        messages.success(request, _("Stopped. What was answered is kept."))
+    return redirect("question_set", public_id)
+
+
+@require_POST
+@maintainers_only
+def go_on(request: MaintainerRequest, public_id: str, row_id: str) -> HttpResponse:
+    row = get_evaluation(request, public_id, row_id)
+    try:
+        start_evaluation(request, row.question_set, row.model_version)
+    except (queueing.NoWorker, evaluation.EvaluationError) as exc:
+        messages.error(request, str(exc))
+    return redirect("question_set", public_id)
+
+
+def get_evaluation(request: MaintainerRequest, public_id: str, row_id: str) -> Evaluation:
+    sets = QuestionSet.objects.within(maintained_languages(request.user)).filter(public_id=public_id)
+    return get_object_or_404(Evaluation, public_id=row_id, question_set__in=sets)
 
 
 def table(rows: Any, languages: Any) -> list[Line]:

@@ -23,7 +23,7 @@ from tests.factories import (
     rejecting,
     released,
 )
-from xinstruct_site.people.models import Role
+from xinstruct_site.people.models import Event, EventKind, Role
 
 
 @pytest.fixture
@@ -215,6 +215,29 @@ def test_judge_is_queued_from_the_page_only_where_somebody_works(boss, finnish, 
 
     assert response.status_code == 409
     assert not JudgeRun.objects.exists()
+
+
+def test_evaluations_and_judges_are_stopped_from_their_pages_and_continued(boss, maintainer, finnish, queue_is_empty):
+    duel = make_duel(finnish, 1)
+    evaluation_row = Evaluation.objects.create(question_set=duel.question_set, model_version=duel.base, total=1)
+    judge_run = JudgeRun.objects.create(duel=duel, judge=make_model_version(task=Task.ANSWER), prompt_version="1")
+    of_set, of_duel = f"/evaluations/{duel.question_set.public_id}/", f"/duels/fi/report/{duel.public_id}/"
+    for row, page in ((evaluation_row, of_set), (judge_run, of_duel)):
+        assert row.claim()
+        assert f"{page}{row.public_id}/stop" in boss.get(page).content.decode()
+
+        html = boss.post(f"{page}{row.public_id}/stop", follow=True).content.decode()
+
+        assert "Stopped. What was" in html
+        assert f"{page}{row.public_id}/continue" in html
+        assert not row.beat(), "whoever works on it has to leave"
+        event = Event.objects.get(kind=EventKind.RUN_STOPPED, subject_type=row._meta.model_name, subject_id=row.pk)
+        assert event.actor == maintainer
+
+        html = boss.post(f"{page}{row.public_id}/continue", follow=True).content.decode()
+        assert "No worker listens" in html
+        row.refresh_from_db()
+        assert row.state == JobState.STOPPED
 
 
 # Models

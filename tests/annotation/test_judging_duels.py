@@ -9,6 +9,7 @@ from generation import drafting
 from generation.models import JobState, Task
 from tests.endpoint import serving
 from tests.factories import make_duel, make_user
+from xinstruct_site.people.models import Event, EventKind
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,21 @@ def test_judge_is_asked_in_both_orders_and_its_words_are_kept(finnish, judge, ve
     JudgeRun.objects.update(state=JobState.QUEUED)
     jobs.judge_duel(run.pk)
     assert len(judge.asked) == 8
+
+
+def test_judge_that_is_interrupted_is_stopped_and_keeps_its_rulings(finnish, judge, version, monkeypatch):
+    monkeypatch.setattr(judging_duels, "BATCH", 1)
+    run = judging_duels.open_run(make_duel(finnish, 3), version)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judging_duels.judge(run, interrupt)
+
+    run.refresh_from_db()
+    assert (run.state, run.done, run.rulings.count()) == (JobState.STOPPED, 1, 1)
+    assert Event.objects.filter(kind=EventKind.RUN_STOPPED, subject_type="judgerun", subject_id=run.pk).exists()
 
 
 def test_reply_that_names_nothing_is_a_state_and_not_a_verdict(finnish, judge, version):

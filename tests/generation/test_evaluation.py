@@ -10,6 +10,7 @@ from generation.backends.base import Sampling
 from generation.models import Answer, Evaluation, JobState, QuestionSet, Task
 from tests.factories import make_answers, make_questions, make_release, released
 from tests.tiny_models import make_tiny_model
+from xinstruct_site.people.models import Event, EventKind
 
 FINNISH = "Torilla myydään kesäisin marjoja, kalaa ja uusia perunoita, ja sinne tullaan tapaamaan tuttuja."
 
@@ -64,6 +65,21 @@ def test_who_takes_it_up_asks_only_what_is_missing_and_draws_the_same_answers(ar
 
     assert kept < set(Answer.objects.values_list("pk", flat=True))
     assert dict(Answer.objects.values_list("question__key", "body")) == bodies
+
+
+def test_evaluation_that_is_interrupted_is_stopped_and_keeps_its_answers(arena, version, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH", 1)
+    row = evaluation.open_evaluation(arena, version)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.evaluate(row, interrupt)
+
+    row.refresh_from_db()
+    assert (row.state, row.done, Answer.objects.count()) == (JobState.STOPPED, 1, 1)
+    assert Event.objects.filter(kind=EventKind.RUN_STOPPED, subject_type="evaluation", subject_id=row.pk).exists()
 
 
 def test_question_that_was_taken_down_is_asked_of_no_model(arena, version, finnish):
