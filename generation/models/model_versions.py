@@ -3,7 +3,8 @@
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Concat, Substr
 from django.utils.translation import gettext_lazy as _
 
 from generation.models.keys import public_id_field
@@ -30,6 +31,11 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
     def runnable(self) -> Self:
         """Those that can be asked and trained on."""
         return self.exclude(backend=IMPORTED)
+
+    def moved(self, old: str, new: str) -> int:
+        """Say that what lay in one folder lies in another now. Returns how many models that are."""
+        inside = self.filter(location__startswith=f"{old}/")
+        return inside.update(location=Concat(Value(new), Substr("location", len(old) + 1)))
 
 
 class ModelVersion(models.Model):
