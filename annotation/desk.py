@@ -64,6 +64,12 @@ def reviews_of(language: Language, known: DeskFigures | None) -> int:
     return tallies.aggregate(n=Sum("number"))["n"] or 0
 
 
+def reviews_sent(language: Language) -> dict[int, int]:
+    """By person: how many standing reviews they sent, those on gold and those that came late included."""
+    by_person = Tally.objects.filter(language=language, person__isnull=False).order_by().values_list("person")
+    return {person: n for person, n in by_person.annotate(n=Sum("number")) if n}
+
+
 def count_anew(language: Language) -> DeskFigures:
     """Count everything, keep it, and bring the signals in line."""
     answers = read(language)
@@ -72,6 +78,7 @@ def count_anew(language: Language) -> DeskFigures:
     del pipeline["language"]
     data |= {
         "pipeline": pipeline,
+        "stages": finding.stages(language),
         "waiting": {kind: finding.waiting_items(language, kind).count() for kind in finding.WAITING},
         "edits": edits(language),
     }

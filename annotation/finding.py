@@ -13,7 +13,18 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Item, ItemKind, ItemState, Pair, Review, ReviewQuerySet, Slot, Tally
+from annotation.models import (
+    Item,
+    ItemKind,
+    ItemState,
+    Pair,
+    PairQuerySet,
+    PairState,
+    Review,
+    ReviewQuerySet,
+    Slot,
+    Tally,
+)
 from annotation.verdicts import ONE_SHORT_PRIORITY, OPEN_STATES
 from generation.models import Text
 from xinstruct_site.people.models import Language, Role, User
@@ -22,6 +33,9 @@ PER_PAGE = 25
 UNDECIDED = [ItemState.OPEN, ItemState.DISPUTED]
 WAITING = {"one_short": _("one review short"), "stuck": _("stuck for two weeks")}
 STUCK_AFTER = dt.timedelta(days=14)
+# What became of the pair says more to who leads a language than that its item was accepted.
+OF_PAIRS = [PairState.ACCEPTED, PairState.HELD, PairState.EXCLUDED]
+MOST_COUNTED = 1_000
 SEARCH_WINDOW = 5_000  # items that one answer looks through
 
 
@@ -31,6 +45,7 @@ class ItemPage:
 
     items: Sequence[Item]
     goes_on_after: str
+    number: int | None  # how many in all, counted to MOST_COUNTED; None where only a part was looked through
     window_exhausted: bool  # the page is short because one answer looks through so many items only
 
 
@@ -71,6 +86,46 @@ def waiting_items(language: Language, waiting: str) -> QuerySet[Item]:
     return items.filter(Exists(said)).exclude(Exists(recent))
 
 
+def pairs_in_state(language: Language, state: str, *, since: dt.date | None = None) -> PairQuerySet:
+    """Current pairs of normal items; of accepted ones those that a release may take, `since` they were made."""
+    pairs = Pair.objects.releasable() if state == PairState.ACCEPTED else Pair.objects.current().filter(state=state)
+    pairs = pairs.filter(item__language=language, item__kind=ItemKind.NORMAL)
+    return pairs.filter(created_at__gte=beginning(since)) if since else pairs
+
+
+def stages(language: Language) -> dict[str, int]:
+    """How many items are in the stages of the desk, as who leads the language finds them: without copies of gold."""
+    items = Item.objects.filter(language=language, gold=None).exclude(kind=ItemKind.PRACTICE)
+    return {
+        "selected": items.count(),
+        "waiting": items.filter(state=ItemState.OPEN).count(),
+        "accepted": pairs_in_state(language, PairState.ACCEPTED).count(),
+    }
+
+
+def beginning(day: dt.date) -> dt.datetime:
+    return timezone.make_aware(dt.datetime.combine(day, dt.time.min))
+
+
+def sent_within(reviews: ReviewQuerySet, since: dt.date | None, until: dt.date | None) -> ReviewQuerySet:
+    """Reviews of these days, both included."""
+    if since:
+        reviews = reviews.filter(submitted_at__gte=beginning(since))
+    return reviews.filter(submitted_at__lt=beginning(until + dt.timedelta(days=1))) if until else reviews
+
+
+def not_listed(
+    user: User, language: Language, *, person: User | None, since: dt.date | None, until: dt.date | None
+) -> tuple[int, int]:
+    """How many reviews a person sent, or everybody, and how many of them are on items that are not to be found by them:
+    not decided yet, or gold."""
+    sent = Review.objects.standing().filter(item__language=language).exclude(item__kind=ItemKind.PRACTICE)
+    sent = sent_within(sent.filter(reviewer=person) if person else sent, since, until)
+    found = sent.filter(pk__in=visible_reviews(user, language).values("pk"), item__gold=None)
+    total = sent.count()
+    return total, total - found.count()
+
+
 def find_items(
     user: User,
     language: Language,
@@ -81,6 +136,9 @@ def find_items(
     flag: str = "",
     waiting: str = "",
     variety: str = "",
+    reviewed_since: dt.date | None = None,
+    reviewed_until: dt.date | None = None,
+    accepted_since: dt.date | None = None,
     after: str = "",
 ) -> ItemPage:
     """One page of the items that this person may see.
@@ -90,26 +148,33 @@ def find_items(
         person: whose review the item has; with `flag`, the one that carries it.
         waiting: for what an open item waits, one of WAITING.
         variety: a variety or an orthography that the text is said to be in, as it is spelled. For who leads.
+        reviewed_since, reviewed_until: days between which somebody, or `person`, sent a review of it.
+        accepted_since: the day from which its pair is.
         after: public id of the last item of the page before.
     """
     visible = visible_items(user, language)
     # Not by key for who is served gold: it is made after the items that it lies among.
     order = ("-pk",) if leads(user, language) else ("-created_at", "-public_id")
     items = visible.order_by(*order)
-    if state:
+    if accepted_since and leads(user, language):
+        state = PairState.ACCEPTED
+    if state in OF_PAIRS and leads(user, language):
+        items = items.filter(pk__in=pairs_in_state(language, state, since=accepted_since).values("item"))
+    elif state:
         items = items.filter(state=state)
     if waiting:
         items = items.filter(pk__in=waiting_items(language, waiting).values("pk"))
     if variety and leads(user, language):
         named = Q(variety=variety) | Q(orthography=variety)
         items = items.filter(text__in=Text.objects.filter(named, language=language))
-    if person or flag:
-        said = visible_reviews(user, language).standing()
+    if person or flag or reviewed_since or reviewed_until:
+        said = sent_within(visible_reviews(user, language).standing(), reviewed_since, reviewed_until)
         if person:
             said = said.filter(reviewer=person)
         if flag:
             said = said.filter(flags__has_key=flag).exclude(flags={})
         items = items.filter(pk__in=said.values("item"))
+    number = None if words else len(items.order_by().values_list("pk")[:MOST_COUNTED])
     if after and (last := visible.filter(public_id=after).first()):
         older = Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, public_id__lt=last.public_id)
         items = items.filter(Q(pk__lt=last.pk) if leads(user, language) else older)
@@ -125,11 +190,11 @@ def find_items(
         items = Item.objects.filter(found_in, pk__in=[pk for pk, _public_id in window[:SEARCH_WINDOW]]).order_by(*order)
     rows = list(
         items.select_related("text", "round")
-        .only("public_id", "state", "created_at", "decided_at", "text__title", "round__number")
-        .prefetch_related(Prefetch("pairs", Pair.objects.current().only("item", "instruction"), to_attr="decided"))[
-            : PER_PAGE + 1
-        ]
+        .only("public_id", "state", "created_at", "decided_at", "text__title", "text__body", "round__number")
+        .prefetch_related(
+            Prefetch("pairs", Pair.objects.current().only("item", "state", "instruction"), to_attr="decided")
+        )[: PER_PAGE + 1]
     )
     if len(rows) > PER_PAGE:
-        return ItemPage(rows[:PER_PAGE], rows[PER_PAGE - 1].public_id, window_exhausted=False)
-    return ItemPage(rows, goes_on, window_exhausted=bool(goes_on))
+        return ItemPage(rows[:PER_PAGE], rows[PER_PAGE - 1].public_id, number, window_exhausted=False)
+    return ItemPage(rows, goes_on, number, window_exhausted=bool(goes_on))

@@ -12,14 +12,14 @@ from typing import Any
 from django import forms
 from django.core import signing
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from annotation import trimming
 from annotation.finding import WAITING
-from annotation.models import Decision, Flag, Item, ItemState
+from annotation.models import Decision, Flag, Item, ItemState, PairState
 from annotation.reviewing import relabel_problem, spans_problem
 from annotation.trimming import Span
 from generation.models import Candidate
@@ -271,6 +271,9 @@ class FindReviewsForm(forms.Form):
     after = forms.UUIDField(required=False, widget=forms.HiddenInput)
 
 
+NEAR = [MinValueValidator(dt.date(2000, 1, 1)), MaxValueValidator(dt.date(2999, 12, 31))]  # of days that exist
+
+
 class FindItemsForm(forms.Form):
     """What to look for among the items of a language. `people` is for who may know who reviewed what."""
 
@@ -286,6 +289,10 @@ class FindItemsForm(forms.Form):
     variety = forms.CharField(
         label=_("Variety or orthography"), required=False, max_length=80, validators=[refuse_surrogates]
     )
+    # What the numbers of the desk ask for.
+    reviewed_since = forms.DateField(required=False, widget=forms.HiddenInput, validators=NEAR)
+    reviewed_until = forms.DateField(required=False, widget=forms.HiddenInput, validators=NEAR)
+    accepted_since = forms.DateField(required=False, widget=forms.HiddenInput, validators=NEAR)
     after = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
 
     def __init__(
@@ -301,13 +308,19 @@ class FindItemsForm(forms.Form):
             self.fields["person"].queryset = people  # type: ignore[attr-defined]
             words = varieties.standing(language).values_list("name", flat=True).distinct()
             self.fields["variety"].widget = Suggesting(words, attrs={"dir": "auto", "maxlength": 80})
+            of_pairs = [(state.value, state.label) for state in (PairState.HELD, PairState.EXCLUDED)]
+            self.fields["state"].choices += of_pairs  # type: ignore[attr-defined]
 
     def asked(self) -> dict[str, Any]:
         """The question, as finding.find_items takes it."""
         data = self.cleaned_data
         return {"words": data["q"]} | {
-            name: data[name] for name in ("state", "person", "flag", "waiting", "variety", "after") if name in data
-        }
+            name: data[name]
+            for name in (
+                "state", "person", "flag", "waiting", "variety", "reviewed_since", "reviewed_until", "accepted_since", "after",
+            )
+            if name in data
+        }  # fmt: skip
 
     def narrows(self) -> bool:
         return any(value for name, value in self.asked().items() if name != "after")

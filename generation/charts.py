@@ -47,6 +47,7 @@ def line_chart(
     x_max: float = 0,
     beside: Sequence[tuple[float, float]] = (),
     digits: int = 3,
+    x_labels: Sequence[tuple[float, str]] = (),
 ) -> LineChart | None:
     """A line through points that are sorted by x; None where fewer than two of them are finite.
 
@@ -54,6 +55,7 @@ def line_chart(
         x_max: where the x axis should end, such as the steps planned; the last point's x if that is further.
         beside: a second line on the same axes.
         digits: of the last value behind the point, where it is written.
+        x_labels: what stands at places of the x axis, such as days, instead of round numbers.
     """
     points = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     beside = [(x, y) for x, y in beside if math.isfinite(x) and math.isfinite(y)]
@@ -77,7 +79,8 @@ def line_chart(
     at_edge = last[0] > 0.85 * x_end
     return LineChart(
         line=" ".join(f"{place_x(x)},{place_y(y)}" for x, y in points),
-        x_ticks=[Tick(place_x(x), f"{x:,.6g}") for x in x_ticks if x <= x_end],
+        x_ticks=[Tick(place_x(x), label) for x, label in x_labels]
+        or [Tick(place_x(x), f"{x:,.6g}") for x in x_ticks if x <= x_end],
         y_ticks=[Tick(place_y(y), f"{y:,.6g}") for y in y_ticks],
         last_x=place_x(last[0]),
         last_y=place_y(last[1]),

@@ -195,6 +195,10 @@ LANGUAGES = [
 ]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
+# Of English, and of languages for which Django knows none (Urdu, Swahili).
+FORMAT_MODULE_PATH = ["xinstruct_site.formats"]
+DATE_FORMAT, DATETIME_FORMAT = "j F Y", "j F Y, H:i"
+SHORT_DATE_FORMAT, SHORT_DATETIME_FORMAT = "j M Y", "j M Y, H:i"
 USE_TZ = True
 TIME_ZONE = env_str("XI_TIME_ZONE", "UTC")
 

@@ -1,6 +1,8 @@
 """The lead's desk: how a language fares, how far its people agree, how each judges, and who may come in."""
 
+import datetime as dt
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -9,13 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import desk, figures, jobs, mine
+from annotation import attention, desk, figures, jobs, mine
 from annotation.finding import WAITING
 from annotation.models import DeskFigures, SignalKind
 from annotation.views.access import language_for, person
@@ -44,23 +46,61 @@ STRICT = 0.75  # levels that a person's ratings lie beside the others', beyond w
 UNSURE = 0.7  # share of decisions that the outcome bore out, below which it is
 
 
-def at_a_glance(language: Language, known: DeskFigures | None, accepted: int) -> dict[str, Any]:
+def at_a_glance(user: User, language: Language, known: DeskFigures | None, accepted: int) -> dict[str, Any]:
     """What stands on the language's page for who leads it, beside the stages."""
     reviews, pairs = desk.pace(language)
-    week, before = sum(n for _day, n in reviews[-7:]), sum(n for _day, n in reviews[-14:-7])
     return {
         "figures": known,
-        "waiting": [(kind, label, known.data["waiting"][kind]) for kind, label in WAITING.items()] if known else [],
-        "pace_chart": line_chart([(place, n) for place, (_day, n) in enumerate(reviews, 1)], digits=0)
-        if any(n for _day, n in reviews)
-        else None,
-        "week": week,
-        "before": before,
+        "waiting": needs(language, attention.waiting(user, language), known),
+        "pace": by_day(reviews, digits=0) if any(n for _day, n in reviews) else None,
+        "week": sum(n for _day, n in reviews[-7:]),
+        "week_since": reviews[-7][0],
+        "before": sum(n for _day, n in reviews[-14:-7]),
+        "before_since": reviews[-14][0],
+        "before_until": reviews[-8][0],
         "week_pairs": sum(n for _day, n in pairs[-7:]),
         "outlook": mine.outlook(language, accepted),
         "concentration": concentration(known) if known else None,
-        "to_talk_to": len(talks(known)) if known else 0,
     }
+
+
+def needs(language: Language, counted: dict[str, str], known: DeskFigures | None) -> list[tuple[str, str, Any]]:
+    """(number, address, words) of what waits, most urgent first; nothing of what there is none of."""
+    code = language.code
+    lane, found = reverse("audits", args=[code]), f"{reverse('items')}?language={code}"
+    said = [
+        (counted["paused"], reverse("gold", args=[code]), _("on pause")),
+        (counted["held"], f"{lane}?lane=held", _("asked for by reviewers")),
+        (counted["disputed"], reverse("disputes", args=[code]), _("disputed")),
+        (counted["questions"], reverse("questions", args=[code]), _("open questions")),
+        (counted["rules"], reverse("audit_rules", args=[code]), _("suggested rules")),
+        (counted["flagged"], f"{lane}?lane=flagged", _("accepted, but flagged")),
+    ]
+    if known:
+        people = reverse("people", args=[code])
+        said += [
+            (str(len(worth_a_talk(language, known))), f"{people}?talk=1", _("worth a talk")),
+            *(
+                (str(known.data["waiting"][kind]), f"{found}&waiting={kind}", str(words))
+                for kind, words in WAITING.items()
+            ),
+        ]
+    return [one for one in said if one[0] != "0"]
+
+
+def by_day(days: Sequence[tuple[dt.date, float]], *, digits: int) -> dict[str, Any] | None:
+    """A line over days with first, middle and last day below it, and the same in words and in numbers."""
+    places = sorted({0, len(days) // 2, len(days) - 1})
+    labels = [(float(place), date_format(days[place][0], "j M")) for place in places]
+    chart = line_chart([(place, n) for place, (_day, n) in enumerate(days)], digits=digits, x_labels=labels)
+    if chart is None:
+        return None
+    (first, begins), (last, ends) = days[0], days[-1]
+    says = _("From %(begins)s on %(first)s to %(ends)s on %(last)s, %(most)s at most.") % {
+        "begins": f"{begins:.{digits}f}", "first": date_format(first), "ends": f"{ends:.{digits}f}",
+        "last": date_format(last), "most": f"{max(n for _day, n in days):.{digits}f}",
+    }  # fmt: skip
+    return {"chart": chart, "says": says, "days": days}
 
 
 @require_safe
@@ -76,7 +116,6 @@ def agreement(request: HttpRequest, code: str) -> HttpResponse:
         found = data["agreement"]
         beside = User.objects.filter(public_id=request.GET.get("person", "")[:40]).first()
         people = named(judged_most(known.pairs, beside))
-        drift = [(place, point["ac2"]) for place, point in enumerate(data["drift"], 1)]
         context |= {
             "dimensions": [
                 (label, found[dimension], found[dimension]["items"] >= figures.ENOUGH_ITEMS)
@@ -86,8 +125,10 @@ def agreement(request: HttpRequest, code: str) -> HttpResponse:
             "matrix": matrix(known.pairs, people),
             "beside": beside,
             "is_full": len(people) == MATRIX,
-            "drift": data["drift"],
-            "drift_chart": line_chart(drift, digits=2),
+            "drift": [point | {"week": dt.date.fromisoformat(point["week"])} for point in data["drift"]],
+            "weeks": by_day([(dt.date.fromisoformat(point["week"]), point["ac2"]) for point in data["drift"]], digits=2)
+            if data["drift"]
+            else None,
         }
     return TemplateResponse(request, "annotation/agreement.html", context)
 
@@ -117,6 +158,9 @@ def people(request: HttpRequest, code: str) -> HttpResponse:
         context = roster(language) | {"form": form, "invited": invitation, "address": address}
         return TemplateResponse(request, "annotation/people.html", context)
     context = roster(language) | {"form": form}
+    if "talk" in request.GET:
+        context["rows"] = [row for row in context["rows"] if row["reasons"]]
+        context["only_talks"] = True
     return TemplateResponse(request, "annotation/people.html", context, status=422 if form.errors else 200)
 
 
@@ -140,9 +184,12 @@ def current_figures(language: Language) -> DeskFigures | None:
     return known
 
 
-def stages(known: DeskFigures | None) -> list[tuple[str, Any, int]]:
-    """Stage, what it is called, and how many of the language's texts have come so far."""
-    return [(stage, label, known.data["pipeline"][stage]) for stage, label in STAGES.items()] if known else []
+def stages(known: DeskFigures | None, *, is_lead: bool) -> list[tuple[str, Any, int]]:
+    """Stage, what it is called, and how many have come so far: what a lead finds there, for others with hidden gold."""
+    if not known:
+        return []
+    counts = known.data["pipeline"] | (known.data.get("stages", {}) if is_lead else {})
+    return [(stage, label, counts[stage]) for stage, label in STAGES.items()]
 
 
 def named(ids: set[int]) -> dict[int, User]:
@@ -194,33 +241,40 @@ def talks(known: DeskFigures) -> dict[int, list[str]]:
     return found
 
 
+def worth_a_talk(language: Language, known: DeskFigures) -> dict[int, list[str]]:
+    """By person: what is worth a talk in how they judge, and the signals that a lead may see."""
+    found = talks(known)
+    for signal in desk.for_lead(language):
+        words = f"{SignalKind(signal.kind).label} ({signal.number})"
+        found.setdefault(signal.person_id, []).append(words)
+    return found
+
+
 def roster(language: Language) -> dict[str, Any]:
     """Everybody with a role or a review in the language, most reviews first."""
     known = current_figures(language)
     figures_of = {int(pk): said for pk, said in known.data["people"].items()} if known else {}
-    reasons = talks(known) if known else {}
-    signals: dict[int, list[str]] = {}
-    for signal in desk.for_lead(language):
-        words = f"{SignalKind(signal.kind).label} ({signal.number})"
-        signals.setdefault(signal.person_id, []).append(words)
+    reasons = worth_a_talk(language, known) if known else {}
+    sent = desk.reviews_sent(language)
     roles: dict[int, list[str]] = {}
     tags: dict[int, str] = {}
     for membership in Membership.objects.filter(language=language):
         roles.setdefault(membership.user_id, []).append(membership.get_role_display())
         if said := " · ".join(filter(None, (membership.variety, membership.orthography))):
             tags[membership.user_id] = said
-    users = User.objects.in_bulk(figures_of.keys() | roles.keys())
+    users = User.objects.in_bulk(figures_of.keys() | roles.keys() | sent.keys())
     rows: list[dict[str, Any]] = [
         {
             "person": user,
             "roles": roles.get(pk, []),
             "tags": tags.get(pk, ""),
             "figures": shown(figures_of[pk]) if pk in figures_of else None,
-            "reasons": reasons.get(pk, []) + signals.get(pk, []),
+            "sent": sent.get(pk, 0),
+            "reasons": reasons.get(pk, []),
         }
         for pk, user in users.items()
     ]
-    rows.sort(key=lambda row: -(row["figures"] or {"reviews": 0})["reviews"])
+    rows.sort(key=lambda row: (-row["sent"], str(row["person"])))
     return {
         "language": language,
         "figures": known,

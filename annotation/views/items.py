@@ -32,10 +32,15 @@ def items(request: HttpRequest) -> HttpResponse:
     context = {"form": form, "language": language, "is_lead": is_lead}
     if not form.is_valid():
         return TemplateResponse(request, "annotation/items.html", context, status=422)
-    page = finding.find_items(user, language, **form.asked())
+    asked = form.asked()
+    page = finding.find_items(user, language, **asked)
     query = request.GET.copy()
     query["after"] = page.goes_on_after
-    context |= {"page": page, "next_query": query.urlencode(), "is_filtered": form.narrows()}
+    context |= {"page": page, "next_query": query.urlencode(), "is_filtered": form.narrows(), "asked": asked}
+    context["most"] = finding.MOST_COUNTED
+    since, until = asked["reviewed_since"], asked["reviewed_until"]
+    if is_lead and not asked["after"] and (asked["person"] or since or until):
+        context["reviews"] = finding.not_listed(user, language, person=asked["person"], since=since, until=until)
     return TemplateResponse(request, "annotation/items.html", context)
 
 

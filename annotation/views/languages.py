@@ -37,13 +37,13 @@ def language(request: HttpRequest, code: str) -> HttpResponse:
         "language": shown,
         "is_lead": is_lead,
         "progress": progress,
-        "stages": desk.stages(known),
+        "stages": desk.stages(known, is_lead=is_lead),
         "form": form,
         "refusal": queueing.refusal(jobs.selecting(shown)) if may_select else "",
     }
     status = 422 if form and form.errors else 200
     if is_lead:
-        context["desk"] = desk.at_a_glance(shown, known, progress.language_accepted)
+        context["desk"] = desk.at_a_glance(user, shown, known, progress.language_accepted)
     return TemplateResponse(request, "annotation/language.html", context, status=status)
 
 
