@@ -4,7 +4,7 @@ from collections import Counter
 
 from django.db.models import CharField, QuerySet, Value
 
-from annotation import adjudicating, auditing, comments
+from annotation import adjudicating, auditing, comments, deciding
 from annotation.models import Pause
 from xinstruct_site.people.models import Language, User
 
@@ -14,9 +14,9 @@ MOST_COUNTED = 100  # to count on would take longer than to read
 def waiting(user: User, language: Language) -> dict[str, str]:
     """How many of each kind this person may decide on, answer or lift; "99+" where it is a hundred or more."""
     kinds: dict[str, QuerySet] = {
-        "held": auditing.for_linguist(auditing.held(language), user),
-        "flagged": auditing.for_linguist(auditing.flagged(language), user),
-        "disputed": adjudicating.for_linguist(adjudicating.disputed(language), user),
+        "held": deciding.for_linguist(auditing.held(language), user),
+        "flagged": deciding.for_linguist(auditing.flagged(language), user),
+        "disputed": deciding.for_linguist(adjudicating.disputed(language), user),
         "rules": auditing.with_open_rules(language),
         "questions": comments.heads(user, language).filter(resolved_at=None),
         "paused": Pause.objects.filter(language=language, lifted_at=None),

@@ -314,13 +314,7 @@ class FindItemsForm(forms.Form):
     def asked(self) -> dict[str, Any]:
         """The question, as finding.find_items takes it."""
         data = self.cleaned_data
-        return {"words": data["q"]} | {
-            name: data[name]
-            for name in (
-                "state", "person", "flag", "waiting", "variety", "reviewed_since", "reviewed_until", "accepted_since", "after",
-            )
-            if name in data
-        }  # fmt: skip
+        return {"words": data["q"]} | {name: said for name, said in data.items() if name not in {"q", "language"}}
 
     def narrows(self) -> bool:
         return any(value for name, value in self.asked().items() if name != "after")
