@@ -117,13 +117,15 @@ def sent_within(reviews: ReviewQuerySet, since: dt.date | None, until: dt.date |
 def not_listed(
     user: User, language: Language, *, person: User | None, since: dt.date | None, until: dt.date | None
 ) -> tuple[int, int]:
-    """How many reviews a person sent, or everybody, and how many of them are on items that are not to be found by them:
+    """How many reviews a person sent, or everybody, and on how many of them this person does not find the item: it is
     not decided yet, or gold."""
-    sent = Review.objects.standing().filter(item__language=language).exclude(item__kind=ItemKind.PRACTICE)
-    sent = sent_within(sent.filter(reviewer=person) if person else sent, since, until)
-    found = sent.filter(pk__in=visible_reviews(user, language).values("pk"), item__gold=None)
-    total = sent.count()
-    return total, total - found.count()
+
+    def asked(reviews: ReviewQuerySet) -> ReviewQuerySet:
+        reviews = reviews.standing().filter(item__language=language).exclude(item__kind=ItemKind.PRACTICE)
+        return sent_within(reviews.filter(reviewer=person) if person else reviews, since, until)
+
+    total = asked(Review.objects.all()).count()
+    return total, total - asked(visible_reviews(user, language)).filter(item__gold=None).count()
 
 
 def find_items(
