@@ -16,7 +16,7 @@ from annotation import duels, judge_prompt
 from annotation.duel_figures import BASE, OUTCOMES, RIVAL, TIE, WORTH, by_question, majority
 from annotation.models import Bout, Duel, JudgeRun, Ruling, RulingOutcome
 from annotation.reliability import Estimate, alpha
-from generation import drafting, evaluation
+from generation import asking, evaluation, loading
 from generation.backends.base import Backend, BackendError, Reply, Sampling
 from generation.heartbeat import heartbeat
 from generation.intervals import Rate, rate
@@ -73,7 +73,7 @@ def judge(run: JudgeRun, on_progress: Callable[[int, int], None] | None = None) 
         return
     try:
         with heartbeat(run):
-            _judge(run, drafting.load(run.judge), on_progress)
+            _judge(run, loading.load(run.judge), on_progress)
         if not evaluation.close(run, JobState.DONE):
             raise JudgeError("The judge was stopped.")
     except (BackendError, JudgeError) as exc:
@@ -124,8 +124,8 @@ def ruling(run: JudgeRun, bout: Bout, base_first: Reply, rival_first: Reply) -> 
     return Ruling(
         run=run,
         bout=bout,
-        base_first=drafting.storable(base_first.text),
-        rival_first=drafting.storable(rival_first.text),
+        base_first=asking.storable(base_first.text),
+        rival_first=asking.storable(rival_first.text),
         outcome=outcome(*said),
     )
 

@@ -99,10 +99,10 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
 
 
 def base_model(options: argparse.Namespace, folder: Path) -> "ModelVersion":
-    from generation import drafting
+    from generation import loading
 
     if not options.random:
-        return drafting.model_version("starter", "starter", task="answer")[0]
+        return loading.model_version("starter", "starter", task="answer")[0]
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -122,7 +122,7 @@ def base_model(options: argparse.Namespace, folder: Path) -> "ModelVersion":
     model.save_pretrained(folder / "random")
     tokenizer.save_pretrained(folder / "random")
     torch.save(model.num_parameters(), folder / "parameters.pt")
-    return drafting.model_version("hf", str(folder / "random"), task="answer")[0]
+    return loading.model_version("hf", str(folder / "random"), task="answer")[0]
 
 
 def composed(count: int) -> list[dict[str, Any]]:

@@ -57,12 +57,12 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace) -> int:
-    from generation import drafting
+    from generation import loading
 
     console = Console()
     chance = random.Random(options.seed)
     release = freeze(composed(options.pairs))
-    base, _ = drafting.model_version("starter", "starter", task="answer")
+    base, _ = loading.model_version("starter", "starter", task="answer")
     with console.status("a run that is left alone"):
         first = open_run(release, base, options, 0)
         worker = start_worker()

@@ -59,7 +59,7 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     for number in range(args.rounds + 1):  # the first warms up
         run = drafting.open_run(language, samples=1, sampling=sampling, seed=number, prompt_version=prompts.PAPER)
         asks = [
-            Ask((text.pk, 0), asking.question(run, text, 0)[0], drafting.sampling_seed(number, text.sha256, 0))
+            Ask((text.pk, 0), asking.question(run, text, 0)[0], asking.sampling_seed(number, text.sha256, 0))
             for text in texts_of(run)
         ]
         for who in ("bare", "ours") if number % 2 else ("ours", "bare"):

@@ -74,3 +74,14 @@ def _examples(language: Language) -> dict[str, list[list[str]]]:
         if len(of_style) < prompts.EXAMPLES:
             of_style.append([prompts.beginning(seed.response, prompts.EXAMPLE_CHARS), seed.instruction])
     return found
+
+
+def sampling_seed(run_seed: int, text_sha256: str, sample_number: int) -> int:
+    """The seed of one draw: the same inputs give the same candidate, in whatever batch and order."""
+    digest = hashlib.sha256(f"{run_seed}:{text_sha256}:{sample_number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def storable(reply: str) -> str:
+    """PostgreSQL holds neither NUL nor half a surrogate pair, which a server may well send."""
+    return reply.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -11,24 +11,21 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max
 
-from generation import asking, backends, checks, prompts, repairing, sharing
-from generation.backends.base import Ask, Backend, BackendError, Identity, Reply, Sampling, Source
+from generation import asking, checks, loading, prompts, repairing, sharing
+from generation.backends.base import Ask, Backend, BackendError, Reply, Sampling
 from generation.models import (
     Candidate,
     CandidateState,
     DeadLetter,
     JobState,
-    ModelVersion,
     Run,
     Share,
-    Task,
     Text,
 )
 from generation.sharing import NotOurs, Part, texts_of
@@ -77,85 +74,6 @@ class Spent:
         return Spent(self.tokens + other.tokens, self.prompt_tokens + other.prompt_tokens)
 
 
-# Models
-
-
-def source_of(backend: str, model: str, revision: str = "") -> Source:
-    """Where to ask for the model. Address and key are the installation's own."""
-    if backend == backends.STARTER:
-        return Source(model=backends.STARTER)
-    return Source(
-        model=model,
-        revision=revision,
-        endpoint=settings.ENDPOINT,
-        key=settings.ENDPOINT_KEY,
-        concurrency=settings.ENDPOINT_CONCURRENCY,
-        patience=settings.ENDPOINT_PATIENCE,
-        options=settings.VLLM_OPTIONS,
-    )
-
-
-def model_version(
-    backend: str, model: str = "", *, task: str = Task.DRAFT, prompt_version: str = ""
-) -> tuple[ModelVersion, Identity]:
-    """The row of the model as it stands now, made if this revision is new.
-
-    `model` may also be the public id of a model version, such as one that a fine-tune run made. `prompt_version` says
-    how an evaluator is asked.
-
-    Raises:
-        DraftingError: there is no such backend or model.
-    """
-    known = ModelVersion.objects.filter(public_id=model).first() if model else None
-    if known is not None:
-        backend = known.backend
-        # An endpoint's location is its address and the name there; the address is the installation's own.
-        model = known.location.partition(" ")[2] if backend == "openai" else known.location
-    try:
-        identity = backends.identify(backend, source_of(backend, model))
-    except BackendError as exc:
-        raise DraftingError(str(exc)) from exc
-    is_starter = backend == backends.STARTER
-    version, _ = ModelVersion.objects.get_or_create(
-        task=task,
-        backend=backend,
-        location=identity.location,
-        revision=identity.revision,
-        prompt_version=prompt_version,
-        defaults={
-            "name": known.name if known else identity.name,
-            "licence_id": identity.licence_id or (known.licence_id if known else ""),
-            "is_starter": is_starter,
-        },
-    )
-    return version, identity
-
-
-def load(version: ModelVersion) -> Backend:
-    """The model of that row, ready to answer.
-
-    Raises:
-        BackendError: it is gone, or its weights are no longer those of the row.
-    """
-    if version.backend == "openai":
-        source = source_of(version.backend, version.location.partition(" ")[2])
-    else:
-        # Only a hub model has a revision to ask for; a folder has one state.
-        is_folder = Path(version.location).is_dir() or version.backend == backends.STARTER
-        source = source_of(version.backend, version.location, "" if is_folder else version.revision)
-    backend = backends.load(version.backend, source)
-    now = backend.identity
-    if (now.location, now.revision) != (version.location, version.revision):
-        raise BackendError(
-            f"'{version.name}' is not the model it was: it is now {now.location} at {now.revision[:12]}, and the "
-            f"run was opened with {version.location} at {version.revision[:12]}. Drafting anew opens another run."
-        )
-    return backend
-
-
-# Runs
-
-
 def open_run(
     language: Language,
     *,
@@ -196,7 +114,10 @@ def open_run(
     if model is None:
         model = settings.MODEL if backend == settings.BACKEND else ""
     sampling = sampling or Sampling()
-    version, identity = model_version(backend, model)
+    try:
+        version, identity = loading.model_version(backend, model)
+    except BackendError as exc:
+        raise DraftingError(str(exc)) from exc
     prompt_version = prompt_version or asking.version_for(version, identity)
     if styles and not prompts.has_styles(prompt_version):
         raise DraftingError(f"{prompt_version} knows no styles, so it cannot be asked for a mix of them.")
@@ -336,7 +257,7 @@ class _Drafter:
         while True:
             share = self.part.take(self._share_size())
             if share is not None:
-                self.backend = self.backend or load(self.run.model_version)
+                self.backend = self.backend or loading.load(self.run.model_version)
                 self._draft_from(share, self.backend)
             elif _close(self.part, JobState.DONE, EventKind.RUN_FINISHED) or self.part.others_are_at_work():
                 return self._progress()
@@ -392,7 +313,7 @@ class _Drafter:
             self.open[text.pk] = _Open(text, share.pk, missing)
             for n in sorted(missing):
                 prompt, style = asking.question(self.run, text, n)
-                asks.append(Ask((text.pk, n), prompt, sampling_seed(self.run.seed, text.sha256, n), style))
+                asks.append(Ask((text.pk, n), prompt, asking.sampling_seed(self.run.seed, text.sha256, n), style))
         if not asks:  # all taken down, or drafted by somebody who was only thought dead
             share.delete()
         return asks
@@ -449,7 +370,7 @@ class _Drafter:
 
 
 def _candidate(run: Run, text: Text, ask: Ask, reply: Reply) -> Candidate:
-    raw = storable(reply.text)
+    raw = asking.storable(reply.text)
     read, repairs = repairing.repair(prompts.parse_reply(raw), text.body)
     reasons = checks.check(
         read, text.body, is_whole=reply.finish_reason != "length", style=ask.style, prompt=ask.prompt
@@ -469,17 +390,6 @@ def _candidate(run: Run, text: Text, ask: Ask, reply: Reply) -> Candidate:
         reasons=reasons,
         tokens=reply.tokens,
     )
-
-
-def storable(reply: str) -> str:
-    """PostgreSQL holds neither NUL nor half a surrogate pair, which a server may well send."""
-    return reply.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def sampling_seed(run_seed: int, text_sha256: str, sample_number: int) -> int:
-    """The seed of one draw: the same inputs give the same candidate, in whatever batch and order."""
-    digest = hashlib.sha256(f"{run_seed}:{text_sha256}:{sample_number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def is_left_to_others(run: Run) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from django.db import transaction
 
-from generation import drafting, gates, measuring, prompts
+from generation import asking, gates, loading, measuring, prompts
 from generation.backends.base import Backend, BackendError, Sampling
 from generation.heartbeat import heartbeat
 from generation.intervals import Rate, mean, rate
@@ -93,7 +93,7 @@ def evaluate(evaluation: Evaluation, on_progress: Callable[[int, int], None] | N
             raise NotOurs("The evaluation was stopped.")
     except NotOurs:
         raise
-    except (BackendError, drafting.DraftingError, EvaluationError) as exc:
+    except (BackendError, EvaluationError) as exc:
         close(evaluation, JobState.FAILED, error=str(exc))
         raise EvaluationError(str(exc)) from exc
     except (KeyboardInterrupt, SystemExit):
@@ -139,7 +139,7 @@ def _answer(evaluation: Evaluation, on_progress: Callable[[int, int], None] | No
         if not _answered(evaluation):
             raise EvaluationError(f"No answer of '{version.name}' to these questions was imported yet.")
         return None
-    backend = drafting.load(version)
+    backend = loading.load(version)
     missing = list(
         evaluation.question_set.questions.standing()
         .exclude(answers__model_version=version)
@@ -151,12 +151,12 @@ def _answer(evaluation: Evaluation, on_progress: Callable[[int, int], None] | No
     in_chat = asks_in_chat(version, backend)
     for start in range(0, len(missing), BATCH):
         batch = missing[start : start + BATCH]
-        seeds = [drafting.sampling_seed(evaluation.seed, f"{each.language.code}:{each.key}", 0) for each in batch]
+        seeds = [asking.sampling_seed(evaluation.seed, f"{each.language.code}:{each.key}", 0) for each in batch]
         replies = backend.generate([asked(each, in_chat=in_chat) for each in batch], sampling=sampling, seeds=seeds)
         made = {"prompt_version": prompts.ANSWER, "is_chat": in_chat, "sampling": sampling.as_dict()}
         answers = [
             Answer(
-                question=question, model_version=version, body=drafting.storable(reply.text), tokens=reply.tokens,
+                question=question, model_version=version, body=asking.storable(reply.text), tokens=reply.tokens,
                 finish_reason=reply.finish_reason[:40], made=made | {"seed": seed},
             )
             for question, reply, seed in zip(batch, replies, seeds, strict=True)

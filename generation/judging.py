@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from generation import prompts, rubric
+from generation.asking import sampling_seed, storable
 from generation.backends.base import Backend, BackendError, Sampling
 from generation.calibrating import Calibration
-from generation.drafting import sampling_seed, storable
 
 REASONS = Sampling(temperature=0.7, top_p=0.9, top_k=50, max_new_tokens=512)
 

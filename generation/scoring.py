@@ -14,9 +14,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 
-from generation import asking, backends, calibrating, drafting, embedding, judging, rubric
+from generation import asking, backends, calibrating, embedding, judging, loading, rubric
 from generation.backends.base import BackendError
-from generation.drafting import DraftingError
 from generation.models import Candidate, ModelVersion, Run, Score, ScoreState, Task
 from xinstruct_site.people.models import Language
 
@@ -101,8 +100,8 @@ def evaluator_for(backend: str | None = None, model: str | None = None, way: str
     if way == rubric.LIKELIHOOD and backend == "openai":
         backend, model = backends.STARTER, ""
     try:
-        return drafting.model_version(backend, model, task=Task.SCORE, prompt_version=way)[0]
-    except DraftingError as exc:
+        return loading.model_version(backend, model, task=Task.SCORE, prompt_version=way)[0]
+    except BackendError as exc:
         where = "local model" if way == rubric.LIKELIHOOD else "model"
         raise ScoringError(f"No {where} to score with. {exc}") from exc
 
@@ -113,7 +112,7 @@ def load(version: ModelVersion) -> judging.Evaluator:
     Raises:
         BackendError: it is gone, or is not what it was.
     """
-    backend = drafting.load(version)
+    backend = loading.load(version)
     calibration = calibrating.read(Path(version.location))
     if version.prompt_version == rubric.LEVELS and calibration is None:
         raise BackendError(f"'{version.name}' has lost what its levels mean: {calibrating.FILE} beside its weights.")

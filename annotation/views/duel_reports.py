@@ -20,7 +20,8 @@ from annotation import duel_figures, duels, jobs, judging_duels
 from annotation.evaluation_forms import ModelForm
 from annotation.models import Duel, DuelState, JudgeRun
 from annotation.views.access import language_for, person
-from generation import drafting, evaluation, queueing
+from generation import evaluation, loading, queueing
+from generation.backends.base import BackendError
 from generation.charts import interval_chart
 from generation.intervals import Rate
 from generation.models import JobState, ModelVersion, Task
@@ -118,7 +119,7 @@ def judge(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
         try:
             start_judging(request, duel, form.cleaned_data["model"])
             return redirect("duel_report", code, public_id)
-        except (queueing.NoWorker, judging_duels.JudgeError, drafting.DraftingError) as exc:
+        except (queueing.NoWorker, judging_duels.JudgeError, BackendError) as exc:
             status, refusal = 409, str(exc)
     context = report_context(request, duel) | {"form": form, "refusal": refusal}
     return TemplateResponse(request, "generation/duel_report.html", context, status=status)
@@ -126,7 +127,7 @@ def judge(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
 
 def start_judging(request: HttpRequest, duel: Duel, model: ModelVersion | None) -> JudgeRun:
     queueing.demand_worker(jobs.QUEUE)
-    version = model or drafting.model_version(settings.BACKEND, settings.MODEL, task=Task.ANSWER)[0]
+    version = model or loading.model_version(settings.BACKEND, settings.MODEL, task=Task.ANSWER)[0]
     with transaction.atomic():
         run = judging_duels.open_run(duel, version, person(request))
         if run.state == JobState.QUEUED and not queueing.is_waiting(run):

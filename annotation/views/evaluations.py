@@ -20,7 +20,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from annotation import acceptance, duels
 from annotation.evaluation_forms import AnswersForm, DuelForm, ModelForm, QuestionsForm, SplitForm
 from annotation.models import Duel
-from generation import drafting, evaluation, jobs, jsonl, questions, queueing
+from generation import evaluation, jobs, jsonl, loading, questions, queueing
+from generation.backends.base import BackendError
 from generation.charts import IntervalChart, interval_chart
 from generation.intervals import Rate
 from generation.models import Evaluation, JobState, ModelVersion, QuestionSet, Task
@@ -115,7 +116,7 @@ def question_set(request: MaintainerRequest, public_id: str) -> HttpResponse:
         if form is not None and form.is_valid():
             try:
                 return act(request, one, asked, form.cleaned_data)
-            except (queueing.NoWorker, evaluation.EvaluationError, drafting.DraftingError, duels.DuelError) as exc:
+            except (queueing.NoWorker, evaluation.EvaluationError, BackendError, duels.DuelError) as exc:
                 status, refusal = 409, str(exc)
     rows = one.evaluations.select_related("model_version__fine_tune_run").order_by("pk")
     lines = table(rows, languages)
@@ -177,7 +178,7 @@ def act(request: MaintainerRequest, one: QuestionSet, asked: str, cleaned: dict[
 
 def start_evaluation(request: MaintainerRequest, one: QuestionSet, model: ModelVersion | None) -> None:
     queueing.demand_worker(jobs.EVALUATION_QUEUE)
-    version = model or drafting.model_version(settings.BACKEND, settings.MODEL, task=Task.ANSWER)[0]
+    version = model or loading.model_version(settings.BACKEND, settings.MODEL, task=Task.ANSWER)[0]
     with transaction.atomic():
         row = evaluation.open_evaluation(one, version, request.user)
         if row.state == JobState.QUEUED and not queueing.is_waiting(row):

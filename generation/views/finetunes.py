@@ -12,7 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from generation import drafting, finetuning, jobs, queueing, recipes
+from generation import finetuning, jobs, loading, queueing, recipes
+from generation.backends.base import BackendError
 from generation.charts import line_chart
 from generation.forms import FineTuneForm
 from generation.models import FineTuneRun, JobState, ModelVersion, Task
@@ -44,7 +45,7 @@ def finetunes(request: MaintainerRequest) -> HttpResponse:
         if form.is_valid():
             try:
                 run = start_training(request, **form.cleaned_data)
-            except (queueing.NoWorker, recipes.TrainingError, drafting.DraftingError) as exc:
+            except (queueing.NoWorker, recipes.TrainingError, BackendError) as exc:
                 status, refusal = 409, str(exc)
             else:
                 return redirect("finetune", run.public_id)
@@ -68,7 +69,7 @@ def start_training(
 ) -> FineTuneRun:  # fmt: skip
     """The run that was asked for, queued. The same recipe is the same run, so pressing twice is harmless."""
     queueing.demand_worker(jobs.TRAINING_QUEUE)
-    base_model = base_model or drafting.model_version(settings.BACKEND, settings.MODEL)[0]
+    base_model = base_model or loading.model_version(settings.BACKEND, settings.MODEL)[0]
     with transaction.atomic():
         run = finetuning.open_run(
             task,

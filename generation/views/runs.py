@@ -12,7 +12,8 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from generation import charts, drafting, funnels, jobs, queueing, scoring
+from generation import charts, drafting, funnels, jobs, loading, queueing, scoring
+from generation.backends.base import BackendError
 from generation.curation_forms import ScoreForm
 from generation.forms import MODELS_OFFERED, RunForm
 from generation.models import ARRIVALS, Candidate, CandidateState, JobState, ModelVersion, Run, Task, Text
@@ -42,7 +43,7 @@ def runs(request: MaintainerRequest) -> HttpResponse:
         if form.is_valid():
             try:
                 run = start_drafting(request, **form.cleaned_data)
-            except (queueing.NoWorker, drafting.DraftingError) as exc:
+            except (queueing.NoWorker, drafting.DraftingError, BackendError) as exc:
                 status, refusal = 409, str(exc)
             else:
                 return redirect("run", run.public_id)
@@ -69,7 +70,7 @@ def start_drafting(
 ) -> Run:
     """The run that was asked for, queued where there is something to draft. Pressed twice it is one run."""
     queueing.demand_worker(jobs.DRAFT_QUEUE)
-    version = model or drafting.model_version(settings.BACKEND, settings.MODEL)[0]
+    version = model or loading.model_version(settings.BACKEND, settings.MODEL)[0]
     with transaction.atomic():
         Language.objects.select_for_update(no_key=True).get(pk=language.pk)
         # "Anew" means after the last one: while that still goes on, it is what a second press gets.

@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 
 from annotation import duels, jobs, judge_prompt, judging_duels, voting
 from annotation.models import Duel, JudgeRun, Ruling, RulingOutcome, VoteChoice
-from generation import drafting
+from generation import loading
 from generation.models import JobState, Task
 from tests.endpoint import serving
 from tests.factories import make_duel, make_user
@@ -70,7 +70,7 @@ def judge(settings):
 
 @pytest.fixture
 def version(judge, db):
-    return drafting.model_version("openai", "small-chat", task=Task.ANSWER)[0]
+    return loading.model_version("openai", "small-chat", task=Task.ANSWER)[0]
 
 
 def test_judge_is_asked_in_both_orders_and_its_words_are_kept(finnish, judge, version):

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from generation import drafting, prompts, sharing
+from generation import asking, drafting, loading, prompts, sharing
 from generation.backends.base import Sampling
 from generation.models import Candidate, CandidateState, JobState, Run, SeedPair, SeedState, Share, Task
 from tests.endpoint import serving
@@ -138,7 +138,7 @@ def test_limit_takes_the_first_texts_and_what_is_taken_down_is_not_replaced(finn
 
 
 def test_prompt_follows_the_model(finnish, texts, endpoint, tiny):
-    version = drafting.model_version("hf", tiny)[0]
+    version = loading.model_version("hf", tiny)[0]
 
     assert drafting.open_run(finnish).prompt_version == "chat-2"
     assert drafting.open_run(finnish, backend="hf", model=tiny).prompt_version == "paper-1"
@@ -365,7 +365,7 @@ def test_samples_that_came_before_a_text_died_are_kept_and_only_the_others_asked
     finnish, texts, endpoint, no_waiting
 ):
     good = endpoint.answer
-    second = drafting.sampling_seed(0, texts[0].sha256, 1) % 2**31
+    second = asking.sampling_seed(0, texts[0].sha256, 1) % 2**31
     endpoint.answer = lambda body: (500, "kernel panic") if body["seed"] == second else good(body)
     run = drafting.open_run(finnish, samples=3)
 
@@ -599,5 +599,5 @@ def test_command_waits_for_what_others_have_in_hand_and_takes_it_up_where_they_g
 
 
 def test_score_rows_of_a_model_are_no_draft_rows(finnish, tiny):
-    assert drafting.model_version("hf", tiny)[0] != drafting.model_version("hf", tiny, task=Task.SCORE)[0]
+    assert loading.model_version("hf", tiny)[0] != loading.model_version("hf", tiny, task=Task.SCORE)[0]
     assert make_model_version().task == Task.DRAFT

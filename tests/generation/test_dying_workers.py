@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from generation import drafting, finetuning, jobs, queueing
+from generation import finetuning, jobs, loading, queueing
 from generation.models import Evaluation, FineTuneRun, JobState, Run, work
 from generation.models.work import DEATHS
 from generation.sharing import Part
@@ -144,7 +144,7 @@ def test_last_words_tell_a_kill_from_a_crash():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_fine_tune_whose_work_horse_is_killed_each_time_fails_and_says_so(finnish, queue_is_empty, tmp_path):
-    base, _ = drafting.model_version("hf", str(make_tiny_model(tmp_path / "model")))
+    base, _ = loading.model_version("hf", str(make_tiny_model(tmp_path / "model")))
     release = make_release(*(released() for _ in range(8)))
     run = finetuning.open_run("answer", releases=[release], base_model=base, config={"epochs": 500})
     env = env_of_test(XI_DATA_DIR=str(tmp_path), OMP_NUM_THREADS="1")

@@ -5,7 +5,7 @@ import math
 import pytest
 from django.core.management import CommandError, call_command
 
-from generation import drafting, evaluation, jobs, questions
+from generation import evaluation, jobs, loading, questions
 from generation.backends.base import Sampling
 from generation.models import Answer, Evaluation, JobState, QuestionSet, Task
 from tests.factories import make_answers, make_questions, make_release, released
@@ -27,7 +27,7 @@ def _short_answers(monkeypatch):
 
 @pytest.fixture
 def version(tiny, db):
-    return drafting.model_version("hf", str(tiny), task=Task.ANSWER)[0]
+    return loading.model_version("hf", str(tiny), task=Task.ANSWER)[0]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_set_that_grew_is_gone_on_with(arena, version, finnish):
 
 
 def test_answer_takes_at_most_half_of_a_small_models_context(version):
-    backend = drafting.load(version)
+    backend = loading.load(version)
 
     assert evaluation._fitting(Sampling(max_new_tokens=5000), backend).max_new_tokens == backend.context // 2 == 256
 
@@ -143,7 +143,7 @@ def test_loss_is_the_mean_negative_log_likelihood_of_the_response_tokens(version
     from generation import prompts
 
     row = {"instruction": "Describe the market.", "input": "", "response": FINNISH, "language_name": "Finnish"}
-    [found] = evaluation.losses(drafting.load(version), [row])
+    [found] = evaluation.losses(loading.load(version), [row])
 
     tokenizer, model = AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
     question = tokenizer(prompts.answer_prompt("Describe the market.", "Finnish"))["input_ids"]
@@ -158,7 +158,7 @@ def test_response_is_likelier_after_its_own_words_than_after_noise(version):
     """Not of quality: that the instruction takes part in the loss at all."""
     rows = [{"instruction": words, "response": FINNISH, "language_name": "Finnish"} for words in ("a b c", "Torilla")]
 
-    first, second = evaluation.losses(drafting.load(version), rows)
+    first, second = evaluation.losses(loading.load(version), rows)
 
     assert first != second
 

@@ -15,11 +15,11 @@ from huggingface_hub import ModelCard
 from generation import (
     asking,
     calibrating,
-    drafting,
     finetuning,
     footprint,
     jobs,
     lessons,
+    loading,
     prompts,
     recipes,
     results,
@@ -751,5 +751,5 @@ def test_prompts_tell_seeds_from_web_texts_where_both_are_learned(release, seed_
     assert sum("and the style of an AI assistant." in each for each in answers) == 16
     assert (mixed.config["prompt_version"], alone.config["prompt_version"]) == ("paper-2", "paper-1")
     ModelVersion.objects.filter(pk=tiny.pk).update(fine_tune_run=mixed)
-    version, identity = drafting.model_version("hf", tiny.location)
+    version, identity = loading.model_version("hf", tiny.location)
     assert asking.version_for(version, identity) == "paper-2"

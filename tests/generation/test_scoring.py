@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from generation import curation, drafting, prompts, rubric, scoring
+from generation import curation, loading, prompts, rubric, scoring
 from generation.models import CandidateState, Score, ScoreState, Task
 from tests import endpoint
 from tests.factories import make_candidate, make_model_version, make_run, make_text
@@ -35,7 +35,7 @@ def test_score_is_what_the_text_adds_to_the_likelihood_of_the_instruction(finnis
 
     scored = scoring.score(finnish, backend="hf", model=tiny)
 
-    model = drafting.load(scored.evaluator)
+    model = loading.load(scored.evaluator)
     body = candidate.text.body
     given, alone = model.loglikelihood(
         [prompts.draft(body, prompts.PAPER), prompts.draft("", prompts.PAPER)], [candidate.instruction] * 2

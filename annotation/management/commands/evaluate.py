@@ -12,8 +12,9 @@ from rich.table import Table
 
 from annotation import duel_figures, duels, judging_duels
 from annotation.models import Duel, JudgeRun
-from generation import drafting, evaluation, questions
+from generation import evaluation, loading, questions
 from generation.backends import BACKENDS
+from generation.backends.base import BackendError
 from generation.intervals import Rate
 from generation.management.reading import (
     demand_language,
@@ -189,8 +190,8 @@ class Command(BaseCommand):
         if known := answering.filter(Q(public_id=model) | Q(name=model, backend=IMPORTED)).first():
             return known
         try:
-            return drafting.model_version(backend or settings.BACKEND, model or settings.MODEL, task=Task.ANSWER)[0]
-        except drafting.DraftingError as exc:
+            return loading.model_version(backend or settings.BACKEND, model or settings.MODEL, task=Task.ANSWER)[0]
+        except BackendError as exc:
             raise CommandError(str(exc)) from exc
 
     def counted(self, rows: list[Evaluation]) -> Table:

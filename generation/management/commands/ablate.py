@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from generation import ablation, drafting, finetuning, lessons, queueing, recipes, training
+from generation import ablation, finetuning, lessons, queueing, recipes, training
 from generation.ablation import CURATED, UNCURATED, UNTUNED, Arm
 from generation.backends import hf_local
 from generation.backends.base import BackendError, Source
@@ -64,7 +64,6 @@ class Command(BaseCommand):
             ablation.AblationError,
             recipes.TrainingError,
             training.NotOurs,
-            drafting.DraftingError,
             queueing.NoWorker,
             BackendError,
             OSError,

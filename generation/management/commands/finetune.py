@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from generation import drafting, finetuning, recipes, results, training
+from generation import finetuning, loading, recipes, results, training
+from generation.backends.base import BackendError
 from generation.models import FineTuneRun, Method, ModelVersion, Release, SeedPair, Task
 from generation.queueing import NoWorker, demand_worker, ring
 
@@ -113,7 +114,7 @@ class Command(BaseCommand):
                 self._queue(run)
                 return
             version = self._train(run)
-        except (recipes.TrainingError, training.NotOurs, drafting.DraftingError, NoWorker) as exc:
+        except (recipes.TrainingError, training.NotOurs, BackendError, NoWorker) as exc:
             raise CommandError(str(exc)) from exc
         run.refresh_from_db()
         self._report(run, version)
@@ -230,4 +231,4 @@ def weights(said: list[str]) -> dict[str, float]:
 def base_model(name: str, task: str) -> ModelVersion:
     """The model version to start from: starter, a public id, a folder or a hub id."""
     backend = "starter" if name == "starter" else "hf"
-    return drafting.model_version(backend, name, task=task)[0]
+    return loading.model_version(backend, name, task=task)[0]

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from generation import backends, drafting
+from generation import backends, loading
 from generation.queueing import live_workers
 from xinstruct_site import embedded
 
@@ -109,7 +109,7 @@ def disk() -> Finding:
 
 def model() -> Finding:
     try:
-        identity = backends.identify(settings.BACKEND, drafting.source_of(settings.BACKEND, settings.MODEL))
+        identity = backends.identify(settings.BACKEND, loading.source_of(settings.BACKEND, settings.MODEL))
     except backends.BackendError as exc:
         return Finding("model", BAD, f"{settings.BACKEND}: {exc}")
     advice = "; for real work set XI_BACKEND and XI_MODEL" if settings.BACKEND == backends.STARTER else ""
