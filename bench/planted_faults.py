@@ -54,7 +54,7 @@ def run(rows: list[Planted]) -> Findings:
 
     from django.conf import settings
 
-    from generation import ingest, jsonl
+    from generation import admitting, ingest, jsonl
     from generation.models import Text
     from xinstruct_site.people.languages import FIRST_TEN, add_language
 
@@ -79,7 +79,7 @@ def run(rows: list[Planted]) -> Findings:
             said = no["reason"] if no else ("" if str(number) in stored else "duplicate")
             findings.said.append((row, said, no["detail"] if no else ""))
             if said == "near_duplicate" and no:
-                findings.merged.append((ingest.normalise(row.text), bodies[no["detail"].split()[1].rstrip(",")]))
+                findings.merged.append((admitting.normalise(row.text), bodies[no["detail"].split()[1].rstrip(",")]))
     return findings
 
 

@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from generation import gates, ingest, jsonl, near_duplicates, segmenting
+from generation import admitting, gates, ingest, jsonl, near_duplicates, segmenting
 from generation.models import Band, Candidate, Import, ImportState, JobState, NearDuplicate, Run, Text
 from generation.provenance import domain_of, read_record
 from generation.rejections import Reason, Rejected, RejectedRows, Tally
@@ -57,10 +57,10 @@ def as_lines(*rows: object) -> bytes:
     return b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows)
 
 
-def reading_of(language: Language, licence: str = "CC0-1.0") -> ingest.Reading:
-    return ingest.Reading(
+def reading_of(language: Language, licence: str = "CC0-1.0") -> admitting.Reading:
+    return admitting.Reading(
         language_id=1, code=language.code, script=language.script, source="s", licence=licence, layout="auto",
-        chars_min=200, chars_max=3000, passage_chars=2000, robots="not-disallowed", licences=("*",),
+        chars_min=200, chars_max=3000, passage_chars=2000, robots="not-disallowed", licences=("*",), varieties={},
     )  # fmt: skip
 
 
@@ -114,13 +114,13 @@ def test_mojibake_is_repaired_in_the_body_and_kept_in_the_original(finnish):
 @example("\nÃ la")
 @example("ﬁ \u2028 ＡＢ …")
 def test_short_way_of_repair_comes_to_the_same_as_the_long_one(text):
-    assert ingest.normalise(text) == ftfy.fix_text(text, ingest.REPAIR).strip()
+    assert admitting.normalise(text) == ftfy.fix_text(text, admitting.REPAIR).strip()
 
 
 def test_joiners_that_shape_letters_stay():
     body = "می‌خواهم क्‍ष"
 
-    assert ingest.normalise(body) == body
+    assert admitting.normalise(body) == body
 
 
 def test_licence_of_the_row_wins_over_the_licence_of_the_call(finnish):
@@ -805,7 +805,7 @@ def test_no_json_breaks_the_row_reader_and_what_passes_is_byte_exact(row):
     language = Language(pk=1, code="fi", script="Latn", direction=Direction.LTR)
     try:
         parsed = jsonl.parse_object(json.dumps(row).encode())
-        (text,) = ingest.read_row(parsed, reading_of(language))
+        (text,) = admitting.read_row(parsed, reading_of(language))
     except Rejected as no:
         assert no.reason in Reason  # noqa: PT017
     else:
@@ -823,12 +823,12 @@ def test_original_survives_and_the_body_is_clean_for_any_text(body):
         assert no.reason == (Reason.NUL if "\0" in body else Reason.LONE_SURROGATE)  # noqa: PT017
         return
     assert parsed["text"].encode() == long_enough.encode()
-    clean = ingest.normalise(parsed["text"])
+    clean = admitting.normalise(parsed["text"])
     assert "\0" not in clean
     assert clean.encode().decode() == clean
     assert unicodedata.is_normalized("NFC", clean)
     try:
-        (text,) = ingest.read_row(parsed, reading_of(language))
+        (text,) = admitting.read_row(parsed, reading_of(language))
     except Rejected as no:
         assert no.reason in OF_GATES  # noqa: PT017
     else:
