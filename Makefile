@@ -88,18 +88,17 @@ format: $(VENV)/.installed-dev
 # Needs GNU gettext, which nothing else does. The maintainers' pages have no catalogues yet.
 LOCALES := fi id th tr vi bn hi sw ta ur
 # Pages of linguists and maintainers, and what only they are told, stay in English, as the instructions are.
-NOT_FOR_ANNOTATORS = .venv .venv-vllm data build tests bench generation templates/generation annotation/management \
+# What maintainers and operators alone read is in English.
+FOR_MAINTAINERS = .venv .venv-vllm data build tests bench generation templates/generation annotation/management \
 	xinstruct_site/management \
-	$(addprefix templates/annotation/,"release*" "lesson*" take_down.html change_kind.html "audit*" "dispute*" \
-	agreement.html differences.html "desk*" people.html "policy*" gold.html talk.html as_of.html coefficient.html answers.html) \
-	$(addprefix annotation/,changes.py exports.py filtering.py formats.py freezing.py labels.py release_forms.py \
-	taking_down.py taking_in.py evaluation_forms.py adjudicating.py auditing.py linguist_forms.py policies.py policy_forms.py gold.py screening_forms.py) \
-	$(addprefix annotation/views/,audits.py desk.py disputes.py duel_reports.py evaluations.py gold.py policies.py ratings.py \
-	release_files.py releases.py)
+	$(addprefix templates/annotation/,documents "release*" take_down.html) \
+	$(addprefix annotation/,admin.py changes.py croissant.py documents.py exports.py facts.py files.py filtering.py formats.py \
+	freezing.py labels.py release_forms.py rows.py surveying.py taking_down.py taking_in.py evaluation_forms.py) \
+	$(addprefix annotation/views/,duel_reports.py evaluations.py ratings.py release_files.py releases.py takedowns.py)
 
-messages: $(VENV)/.installed  ## Collect the strings of the annotators' pages, and compile what is translated
+messages: $(VENV)/.installed  ## Collect the strings of annotators' and linguists' pages, and compile what is translated
 	XI_DEBUG=1 $(PY) manage.py makemessages $(LOCALES:%=--locale %) --no-wrap --add-location file --no-obsolete \
-		$(addprefix --ignore ,$(NOT_FOR_ANNOTATORS))
+		$(addprefix --ignore ,$(FOR_MAINTAINERS))
 	XI_DEBUG=1 $(PY) manage.py compilemessages $(LOCALES:%=--locale %)
 
 install: $(VENV)/.installed
