@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from generation import licences
 from generation.forms import LanguageField, ModelField
 from generation.jsonl import GZIP_MAGIC, ZSTD_MAGIC
 from generation.models import ModelVersion, Release, Split
@@ -98,6 +99,17 @@ class ModelForm(forms.Form):
     def __init__(self, *args: Any, models: Iterable[ModelVersion], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["model"].offer(models)  # type: ignore[attr-defined]
+
+
+class LicenceForm(forms.Form):
+    """What a model's terms ask, as the person read them who answers for it."""
+
+    licence = forms.ChoiceField(
+        label=_("Publishing what it wrote asks as much as"),
+        choices=[(id, id) for id in licences.TABLE],
+        help_text=_("The licence that comes closest to the model's terms; CC0-1.0 where they ask nothing."),
+    )
+    terms = forms.URLField(label=_("Address of its terms"), max_length=500, assume_scheme="https")
 
 
 class DuelForm(forms.Form):

@@ -29,7 +29,7 @@ from annotation.rows import BATCH, ROW_FORMAT, rows, sources_of
 from annotation.splitting import Splitter
 from generation import blocklist, licences
 from generation.licences import Source
-from generation.models import Release, ReleaseRow, ReleaseState, Split
+from generation.models import ModelVersion, Release, ReleaseRow, ReleaseState, Split
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
 logger = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def _write_rows(release: Release, on_progress: OnProgress | None) -> None:
     if release.sha256:  # published: nothing slips in that was not there to be audited
         held = ReleaseRow.objects.filter(release=release, item_public_id=OuterRef("item__public_id"))
         pairs = pairs.filter(Exists(held))
-    _licence(_sources(pairs), filters.licence)  # what can be known now; contributors' terms are in the rows
+    _licence(_sources(pairs), filters.licence, pairs)  # what can be known now; contributors' terms are in the rows
     total, digest = pairs.count(), hashlib.sha256()
     about = _About()
     position = 0
@@ -206,7 +206,7 @@ def _write_rows(release: Release, on_progress: OnProgress | None) -> None:
             batch = list(islice(found, BATCH))
     if not about.counts:
         raise NothingToRelease(_nothing(release, filters))
-    release.licence = _licence(about.sources, filters.licence)
+    release.licence = _licence(about.sources, filters.licence, pairs)
     if release.previous:
         release.changelog = changes.changelog(release.previous, release)
     release.version = _version(release)
@@ -279,7 +279,7 @@ def _sources(pairs: QuerySet[Pair]) -> Counter[Source]:
     return found
 
 
-def _licence(found: Counter[Source], wanted: str) -> str:
+def _licence(found: Counter[Source], wanted: str, pairs: QuerySet[Pair]) -> str:
     """What all of it can be published under: the licence that was asked for, or the one that asks least.
 
     Raises:
@@ -302,14 +302,23 @@ def _licence(found: Counter[Source], wanted: str) -> str:
         f"{of[each.source.what]} “{each.source.licence[:60]}” ({words[each.why]}): {each.rows:,}"
         for each in against[:LISTED]
     )
-    raise NoLicence(
-        _(
-            "There is no licence under which all of these pairs can be published. Under %(licence)s these cannot "
-            "(with the number of pairs): %(listed)s. Ask for a release under %(licence)s (--license), which leaves "
-            "such texts and drafts out, or for certain sources or licences of texts."
-        )
-        % {"licence": nearest, "listed": listed}
-    )
+    refusal = _(
+        "There is no licence under which all of these pairs can be published. Under %(licence)s these cannot "
+        "(with the number of pairs): %(listed)s. Ask for a release under %(licence)s (--license), which leaves "
+        "such texts and drafts out, or for certain sources or licences of texts."
+    ) % {"licence": nearest, "listed": listed}
+    if models := _without_licence(pairs):
+        refusal += " " + _(
+            "Of these models no licence is known here: %(models)s. Whoever maintains all languages can read their "
+            "terms and state on the model's page what they ask."
+        ) % {"models": models}
+    raise NoLicence(refusal)
+
+
+def _without_licence(pairs: QuerySet[Pair]) -> str:
+    """The models of unknown licence that drafted some of these pairs, each with the address of its page."""
+    drafted = ModelVersion.objects.filter(pk__in=pairs.order_by().values("candidate__run__model_version"))
+    return ", ".join(f"{one.name} (/models/{one.public_id}/)" for one in drafted if not one.has_known_licence)
 
 
 def _version(release: Release) -> str:

@@ -88,6 +88,7 @@ urlpatterns = [
     path("evaluations/<slug:public_id>/<slug:row_id>/stop", evaluations.stop, name="stop_evaluation"),
     path("evaluations/<slug:public_id>/<slug:row_id>/continue", evaluations.go_on, name="continue_evaluation"),
     path("models/<slug:public_id>/", evaluations.model, name="model"),
+    path("models/<slug:public_id>/licence", evaluations.state_licence, name="state_licence"),
     path("duels/<slug:code>/", duels.duel, name="duel"),
     path("duels/<slug:code>/<slug:public_id>/", duels.vote, name="vote"),
     path("duels/<slug:code>/<slug:public_id>/skip", duels.skip, name="skip_vote"),

@@ -105,7 +105,7 @@ def items(
 
     batch = Import.objects.create(language=language, source="bench")
     model = ModelVersion.objects.create(
-        task=Task.DRAFT, name="bench", backend="hf", location="nowhere", revision="0" * 40
+        task=Task.DRAFT, name="bench", backend="hf", location="nowhere", revision="0" * 40, licence_id="Apache-2.0"
     )
     run = Run.objects.create(language=language, model_version=model, key="0" * 64, prompt_version="base-1")
     round_ = Round.objects.create(language=language, number=1)

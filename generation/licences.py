@@ -105,10 +105,8 @@ def spdx(licence: str) -> str:
 def clash(source: Source, target: str) -> str:
     """Why what was made from that cannot be published under `target`; empty where it can.
 
-    "A OR B" is whichever fits, "A AND B" both. A model that tells no licence asks nothing that we know of.
+    "A OR B" is whichever fits, "A AND B" both. Of a model that tells no licence we know nothing, so nothing fits.
     """
-    if source.what == "model" and not source.licence:
-        return ""
     choices = [_clash(source._replace(licence=one), target) for one in re.split(r"\s+OR\s+", source.licence)]
     return "" if "" in choices else choices[0]
 

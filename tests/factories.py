@@ -85,6 +85,7 @@ def make_model_version(**fields: Any) -> ModelVersion:
             "backend": "hf",
             "location": f"/nowhere/{number}",
             "revision": f"{number:040x}",
+            "licence_id": "Apache-2.0",
             **fields,
         }
     )

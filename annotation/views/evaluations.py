@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, Q
 from django.http import HttpResponse
@@ -18,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import acceptance, duels
-from annotation.evaluation_forms import AnswersForm, DuelForm, ModelForm, QuestionsForm, SplitForm
+from annotation.evaluation_forms import AnswersForm, DuelForm, LicenceForm, ModelForm, QuestionsForm, SplitForm
 from annotation.models import Duel
 from generation import evaluation, jobs, jsonl, loading, questions, queueing
 from generation.backends.base import BackendError
@@ -27,7 +28,7 @@ from generation.intervals import Rate
 from generation.models import Evaluation, JobState, ModelVersion, QuestionSet, Task
 from generation.views.access import MaintainerRequest, maintained_languages, maintainers_only
 from generation.views.banner import worker_banner
-from xinstruct_site.people.models import Language
+from xinstruct_site.people.models import Event, EventKind, Language
 
 SHOWN = 50
 
@@ -247,23 +248,46 @@ def language_chart(lines: list[Line]) -> IntervalChart | None:
 @maintainers_only
 def model(request: MaintainerRequest, public_id: str) -> HttpResponse:
     """What is known of one model: figures beside its base's, its duels, and how often its drafts are taken as is."""
+    return TemplateResponse(request, "generation/model.html", model_context(request, get_model(request, public_id)))
+
+
+def get_model(request: MaintainerRequest, public_id: str) -> ModelVersion:
+    found = ModelVersion.objects.within(maintained_languages(request.user))
+    return get_object_or_404(found.select_related("fine_tune_run__base_model"), public_id=public_id)
+
+
+@require_POST
+@maintainers_only
+def state_licence(request: MaintainerRequest, public_id: str) -> HttpResponse:
+    """What a model asks of releases, by somebody who answers for it. For maintainers of all: it is so everywhere."""
+    if not request.user.is_maintainer_of_all:
+        raise PermissionDenied
+    one, form = get_model(request, public_id), LicenceForm(request.POST)
+    if not form.is_valid():
+        context = model_context(request, one) | {"licence_form": form}
+        return TemplateResponse(request, "generation/model.html", context, status=422)
+    one.state_licence(form.cleaned_data["licence"], form.cleaned_data["terms"], request.user)
+    return redirect("model", public_id)
+
+
+def model_context(request: MaintainerRequest, one: ModelVersion) -> dict[str, Any]:
     languages = maintained_languages(request.user)
-    one = get_object_or_404(
-        ModelVersion.objects.within(languages).select_related("fine_tune_run__base_model"), public_id=public_id
-    )
     wanted = [pk for pk in (one.pk, base_of(one)) if pk]
     sets = QuestionSet.objects.within(languages)
     rows = Evaluation.objects.filter(model_version__in=wanted, question_set__in=sets, state=JobState.DONE)
     lines = table(list(rows.select_related("model_version__fine_tune_run__base_model", "question_set")), languages)
-    context = {
+    stated = Event.objects.filter(kind=EventKind.LICENCE_STATED, subject_type="modelversion", subject_id=one.pk)
+    is_open = one.task == Task.DRAFT and (not one.has_known_licence or stated.exists())
+    return {
         "model": one,
+        "stated": stated.select_related("actor").order_by("-at", "-pk").first(),
+        "licence_form": LicenceForm() if is_open and request.user.is_maintainer_of_all else None,
         "base": one.fine_tune_run.base_model if one.fine_tune_run else None,
         "lines": lines,
         "chart": language_chart(lines),
         "duels": model_duels(one, languages),
         "accepted": accepted(one, languages) if one.task == Task.DRAFT else [],
     }
-    return TemplateResponse(request, "generation/model.html", context)
 
 
 def model_duels(one: ModelVersion, languages: Any) -> list[duels.Standing]:

@@ -2,13 +2,14 @@
 
 from typing import Self
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q, Value
 from django.db.models.functions import Concat, Substr
 from django.utils.translation import gettext_lazy as _
 
+from generation import licences
 from generation.models.keys import public_id_field
-from xinstruct_site.people.models import Language
+from xinstruct_site.people.models import Event, EventKind, Language, User
 
 IMPORTED = "imported"  # in place of a backend: only its answers are here, so it can be compared and not asked
 
@@ -27,6 +28,10 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         return self.filter(Q(fine_tune_run=None) | Q(fine_tune_run__in=FineTuneRun.objects.within(languages))).order_by(
             "-is_starter", "-pk"
         )
+
+    def same_as(self, model: "ModelVersion") -> Self:
+        """The rows of these weights, whatever they are asked for."""
+        return self.filter(backend=model.backend, location=model.location, revision=model.revision)
 
     def runnable(self) -> Self:
         """Those that can be asked and trained on."""
@@ -70,3 +75,19 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_known_licence(self) -> bool:
+        return bool(licences.spdx(self.licence_id))
+
+    def state_licence(self, licence: str, terms: str, by: User) -> None:
+        """Have a person answer for what the model's terms ask of whoever publishes what it wrote; kept with the name.
+
+        Args:
+            terms: where they stand.
+        """
+        with transaction.atomic():
+            for row in ModelVersion.objects.same_as(self).select_for_update():
+                told, row.licence_id = row.licence_id, licence
+                row.save(update_fields=["licence_id"])
+                Event.record(EventKind.LICENCE_STATED, row, actor=by, licence=licence, told=told, terms=terms)

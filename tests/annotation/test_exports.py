@@ -117,13 +117,13 @@ def test_row_says_where_each_part_comes_from_and_nothing_of_people(release, pair
         "model": {
             "name": candidate.run.model_version.name,
             "revision": candidate.run.model_version.revision,
-            "licence": "",
+            "licence": "Apache-2.0",
         },
         "prompt_version": "base-1",
         "run": candidate.run.public_id,
         "masked": False,
         "edited": True,
-        "licences": {"text": "CC-BY-4.0", "model": "", "contributors": ["CC0-1.0"]},
+        "licences": {"text": "CC-BY-4.0", "model": "Apache-2.0", "contributors": ["CC0-1.0"]},
         "split": release.rows.last().split,
         "split_group": pair.item.text.sha256,
     }

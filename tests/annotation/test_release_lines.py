@@ -11,7 +11,7 @@ from annotation import changes, filtering, freezing, jobs, queues, reviewing, sp
 from annotation.filtering import EXCLUDE, Filters
 from annotation.freezing import NameTaken, NoLicence, NothingToRelease, ReleaseError
 from annotation.models import Flag, Item, Pair, PairState
-from generation.models import Band, NearDuplicate, Release, ReleaseState, Split, Text
+from generation.models import Band, ModelVersion, NearDuplicate, Release, ReleaseState, Split, Text
 from tests.factories import accepting, make_items, make_text, make_user, rejecting
 from xinstruct_site.people.models import Event, EventKind
 
@@ -342,6 +342,29 @@ def test_what_contributors_agreed_to_binds_too(pairs, finnish):
     assert freezing.build_release("v1", [finnish]).licence == "CC-BY-NC-4.0"
     with pytest.raises(NoLicence, match="contributors"):
         freezing.build_release("v2", [finnish], filters=Filters(licence="CC-BY-4.0"))
+
+
+def test_a_model_of_unknown_licence_blocks_publishing_until_somebody_answers_for_its_terms(
+    pairs, finnish, client, maintainer
+):
+    ModelVersion.objects.update(licence_id="")
+    model = pairs[0].candidate.run.model_version
+    page = f"/models/{model.public_id}/"
+    with pytest.raises(NoLicence, match=page):
+        freezing.build_release("v1", [finnish])
+    client.force_login(maintainer)
+    assert "no release can be published" in client.get(page).content.decode()
+    asked = {"licence": "CC-BY-4.0", "terms": "https://example.org/terms"}
+
+    assert client.post(f"{page}licence", asked | {"terms": "somewhere"}).status_code == 422
+    assert client.post(f"{page}licence", asked | {"licence": "mine"}).status_code == 422
+    html = client.post(f"{page}licence", asked, follow=True).content.decode()
+
+    assert f"stated by {maintainer}" in html
+    assert "no release can be published" not in html
+    event = Event.objects.get(kind=EventKind.LICENCE_STATED, subject_id=model.pk)
+    assert (event.actor, event.data) == (maintainer, {**asked, "told": ""})
+    assert freezing.build_release("v2", [finnish]).licence == "CC-BY-4.0"
 
 
 # The command

@@ -122,8 +122,6 @@ class Command(BaseCommand):
             console.print(f"version {release.version}, {release.licence}")
         if small := release.small_languages:
             console.print(f"fewer than {release.query['rows_min']}: {', '.join(small)}")
-        if any(not model["licence"] for model in release.versions.get("models", [])):
-            console.print("Some drafts come from a model that tells no licence; look its terms up before publishing.")
         console.print(f"sha256 {release.sha256}", soft_wrap=True)
 
 

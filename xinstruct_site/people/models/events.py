@@ -58,6 +58,7 @@ class EventKind(models.TextChoices):
     FINETUNE_FINISHED = "finetune_finished"
     FINETUNE_FAILED = "finetune_failed"
     FINETUNE_CANCELLED = "finetune_cancelled"
+    LICENCE_STATED = "licence_stated"
     DUEL_OPENED = "duel_opened"
     DUEL_CLOSED = "duel_closed"
     VOTE_GIVEN = "vote_given"
