@@ -49,32 +49,87 @@ def ask(client: "Client", address: str, times: int) -> tuple[int, list[float], f
 
 
 def pages(language: "Language", everybody: "list[User]") -> list[tuple[str, str]]:
-    from annotation.models import Item, Pair
+    """Every desk and list page of a language that who leads it sees."""
+    from annotation.models import Gold, Item, Pair, Pause, Review
 
     code = language.code
-    first, second = everybody[1].public_id, everybody[2].public_id
+    at, audits = f"/languages/{code}", f"/audit/{code}"
+    first, second = everybody[2].public_id, everybody[3].public_id
     held = Pair.objects.filter(state="held").select_related("item").first()
     disputed = Item.objects.filter(state="disputed").first()
+    old = Item.objects.filter(language=language, gold=None).order_by("pk")[1000]
+    review = Review.objects.filter(reviewer=everybody[0]).order_by("submitted_at")[100]
+    paused = Pause.objects.first()
+    gold = Gold.objects.select_related("item").first()
     assert held
     assert disputed
+    assert paused
+    assert gold
+    found = f"/items/?language={code}"
     return [
         ("home", "/"),
-        ("the desk", f"/languages/{code}/"),
-        ("agreement", f"/languages/{code}/agreement/"),
-        ("where two differ", f"/languages/{code}/agreement/{first}/{second}/"),
-        ("people", f"/languages/{code}/people/"),
-        ("held pairs", f"/audit/{code}/?lane=held"),
-        ("flagged pairs", f"/audit/{code}/?lane=flagged"),
-        ("sampled pairs", f"/audit/{code}/?lane=sample"),
-        ("one audit", f"/audit/{code}/{held.item.public_id}/"),
-        ("disputed items", f"/audit/{code}/disputed/"),
-        ("one dispute", f"/audit/{code}/disputed/{disputed.public_id}/"),
-        ("suggested rules", f"/audit/{code}/rules/"),
-        ("items", f"/items/?language={code}"),
-        ("items, one short", f"/items/?language={code}&waiting=one_short"),
-        ("items, stuck", f"/items/?language={code}&waiting=stuck"),
+        ("the desk", f"{at}/"),
+        ("agreement", f"{at}/agreement/"),
+        ("agreement of one", f"{at}/agreement/?person={first}"),
+        ("where two differ", f"{at}/agreement/{first}/{second}/"),
+        ("people", f"{at}/people/"),
+        ("policy", f"{at}/policy/"),
+        ("gold", f"{at}/gold/"),
+        ("a talk", f"{at}/gold/talk/{paused.pk}/"),
+        ("practice items", f"{at}/practice/"),
+        ("guidelines", f"{at}/guidelines/"),
+        ("their history", f"{at}/guidelines/history/"),
+        ("one version", f"{at}/guidelines/150/"),
+        ("questions", f"{at}/questions/"),
+        ("all questions", f"{at}/questions/?all=1"),
+        ("held pairs", f"{audits}/?lane=held"),
+        ("flagged pairs", f"{audits}/?lane=flagged"),
+        ("sampled pairs", f"{audits}/?lane=sample"),
+        ("sample of a release", f"{audits}/?lane=sample&release=benchrelease"),
+        ("one audit", f"{audits}/{held.item.public_id}/"),
+        ("disputed items", f"{audits}/disputed/"),
+        ("one dispute", f"{audits}/disputed/{disputed.public_id}/"),
+        ("suggested rules", f"{audits}/rules/"),
+        ("tags", f"{audits}/tags/"),
+        ("items", found),
+        ("items, far back", f"{found}&after={old.public_id}"),
+        ("items, one short", f"{found}&waiting=one_short"),
+        ("items, stuck", f"{found}&waiting=stuck"),
+        ("items, disputed", f"{found}&state=disputed"),
+        ("items, of a person", f"{found}&person={first}"),
+        ("items, flagged", f"{found}&flag=boilerplate"),
+        ("items, flag of a person", f"{found}&flag=boilerplate&person={first}"),
+        ("items, flag that is not", f"{found}&flag=harmful"),
+        ("items, common word", f"{found}&q=market"),
+        ("items, word that is not", f"{found}&q=xylophone"),
         ("one item", f"/items/{held.item.public_id}/"),
+        ("one gold item", f"/items/{gold.item.public_id}/"),
+        ("questions on an item", f"/items/{held.item.public_id}/questions/"),
         ("my work", f"/mine/{code}/"),
+        ("my work, far back", f"/mine/{code}/?after={review.pk}"),
+        ("my work, a word", f"/mine/{code}/?q=xylophone"),
+        ("my unsent", f"/mine/{code}/unsent/"),
+        ("my skipped", f"/mine/{code}/skipped/"),
+    ]
+
+
+def pages_of_annotators(language: "Language", everybody: "list[User]") -> list[tuple[str, str]]:
+    """Those that are another page, or another query, for who does not lead."""
+    from annotation.models import Review
+
+    code = language.code
+    own = Review.objects.filter(reviewer=everybody[2], item__gold=None).select_related("item").first()
+    assert own
+    return [
+        ("annotator: home", "/"),
+        ("annotator: the language", f"/languages/{code}/"),
+        ("annotator: questions", f"/languages/{code}/questions/"),
+        ("annotator: items", f"/items/?language={code}"),
+        ("annotator: items, a word", f"/items/?language={code}&q=xylophone"),
+        ("annotator: one item", f"/items/{own.item.public_id}/"),
+        ("annotator: review", f"/review/{code}/"),
+        ("annotator: fast pass", f"/review/{code}/fast/"),
+        ("annotator: my work", f"/mine/{code}/"),
     ]
 
 
@@ -110,7 +165,11 @@ def main() -> None:
         table = Table(title=f"{args.items:,} items, {Review.objects.count():,} reviews in one language")
         for heading in ("page", "queries", "CPU ms", "median ms", "p95 ms"):
             table.add_column(heading, justify="left" if heading == "page" else "right")
-        for name, address in track(pages(language, everybody), description="asking"):
+        asked = [(client, page) for page in pages(language, everybody)]
+        annotator = Client(HTTP_HOST="localhost")
+        annotator.force_login(everybody[2])
+        asked += [(annotator, page) for page in pages_of_annotators(language, everybody)]
+        for client, (name, address) in track(asked, description="asking"):
             queries, seconds, used = ask(client, address, args.times)
             p95 = seconds[max(0, round(0.95 * len(seconds)) - 1)]
             shown = (used, statistics.median(seconds), p95)
