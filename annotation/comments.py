@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from annotation import finding
 from annotation.models import Comment, Item, Review, Slot, SlotState
-from xinstruct_site.people.models import Language, User
+from xinstruct_site.people.models import Language, Membership, User
 
 SHOWN = 50
 
@@ -58,6 +58,10 @@ def threads(user: User, found: Iterable[Comment]) -> list[Thread]:
     answers: dict[int | None, list[Comment]] = {}
     for answer in Comment.objects.filter(thread__in=found).select_related("author").order_by("at", "pk"):
         answers.setdefault(answer.thread_id, []).append(answer)
+    authors = {head.author for head in found} | {answer.author for said in answers.values() for answer in said}
+    roles: dict[int, list[Membership]] = {author.pk: [] for author in authors}
+    for membership in Membership.objects.filter(user__in=roles).select_related("language"):
+        roles[membership.user_id].append(membership)
     leads: dict[int, bool] = {}
     made = []
     for head in found:
@@ -65,6 +69,7 @@ def threads(user: User, found: Iterable[Comment]) -> list[Thread]:
         said = [head, *answers.get(head.pk, [])]
         for comment in said:
             if comment.author_id not in leads:
+                comment.author.came_with(roles[comment.author_id])
                 leads[comment.author_id] = finding.leads(comment.author, language)
         is_lead = leads.setdefault(user.pk, finding.leads(user, language))
         names = is_lead and head.item.state not in finding.UNDECIDED

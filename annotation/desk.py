@@ -47,9 +47,14 @@ COLUMNS = ("item", "person", "accepts", "ratings", "day", "seconds", "chars", "w
 def known_figures(language: Language) -> DeskFigures | None:
     """The figures as they were counted last; None where never. Old ones of a small language are counted anew."""
     known = DeskFigures.objects.filter(language=language).defer("pairs").first()
-    if is_old(known, SMALL_FRESH) and reviews_of(language, known) <= SMALL:
+    if is_old(known, SMALL_FRESH) and not is_large(language, known):
         return count_anew(language)
     return known
+
+
+def is_large(language: Language, known: DeskFigures | None) -> bool:
+    """Whether its reviews are too many to be counted while somebody waits."""
+    return reviews_of(language, known) > SMALL
 
 
 def is_old(known: DeskFigures | None, fresh: dt.timedelta = FRESH) -> bool:
@@ -81,6 +86,7 @@ def count_anew(language: Language) -> DeskFigures:
         "stages": finding.stages(language),
         "waiting": {kind: finding.waiting_items(language, kind).count() for kind in finding.WAITING},
         "edits": edits(language),
+        "lately": figures.lately(answers, (timezone.localdate() - dt.timedelta(days=DAYS)).toordinal()),
     }
     with transaction.atomic():
         _set_signals(language, {int(person): said["signals"] for person, said in data["people"].items()})

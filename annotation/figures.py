@@ -97,6 +97,16 @@ def pairs(answers: Answers) -> list[list[int]]:
     ]
 
 
+def lately(answers: Answers, since: int) -> dict[str, int]:
+    """How many people sent how many reviews from that day on (an ordinal), and how many of those accept."""
+    chosen = answers.day >= since
+    return {
+        "people": len(np.unique(answers.person[chosen])),
+        "reviews": int(chosen.sum()),
+        "accepts": int(answers.accepts[chosen].sum()),
+    }
+
+
 def drift(answers: Answers) -> list[dict[str, Any]]:
     """AC2 of the decision by the week in which an item got its last review; weeks with too few items are left out."""
     if not len(answers):

@@ -183,13 +183,13 @@ def find_items(
     goes_on = ""
     if words:
         # Without trigrams a search reads rows one by one: it reads so many, then offers to go on.
-        window = list(items.values_list("pk", "public_id")[: SEARCH_WINDOW + 1])
-        goes_on = window[SEARCH_WINDOW - 1][1] if len(window) > SEARCH_WINDOW else ""
+        border = list(items.values_list("public_id", flat=True)[SEARCH_WINDOW - 1 : SEARCH_WINDOW + 1])
+        goes_on = border[0] if len(border) > 1 else ""
         found_in = Q(text__title__icontains=words) | Q(text__body__icontains=words) | Q(public_id=words)
         if leads(user, language):
             decided = Pair.objects.current().filter(item=OuterRef("pk"), instruction__icontains=words)
             found_in |= Q(Exists(decided))
-        items = Item.objects.filter(found_in, pk__in=[pk for pk, _public_id in window[:SEARCH_WINDOW]]).order_by(*order)
+        items = Item.objects.filter(found_in, pk__in=items.values("pk")[:SEARCH_WINDOW]).order_by(*order)
     rows = list(
         items.select_related("text", "round")
         .only("public_id", "state", "created_at", "decided_at", "text__title", "text__body", "round__number")

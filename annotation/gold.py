@@ -5,6 +5,7 @@ cannot be gold: a model may have learned from it, and people may have read it. R
 apart (labels.py); an item of that may be made known here as well.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -117,8 +118,23 @@ def answers(language: Language, people: Iterable[int] | None = None) -> dict[int
     return found
 
 
+def rights(language: Language, people: Iterable[int] | None = None) -> dict[int, list[tuple[dt.datetime, bool]]]:
+    """By person, when each of their answers on gold was given and whether it was right, oldest first. No texts."""
+    reviews = Review.objects.standing().filter(item__language=language, item__gold__isnull=False, review_pass=1)
+    if people is not None:
+        reviews = reviews.filter(reviewer__in=list(people))
+    known = ("item__gold__decision", "item__gold__overall_low", "item__gold__overall_high")
+    found: dict[int, list[tuple[dt.datetime, bool]]] = {}
+    rows = reviews.order_by("submitted_at", "pk").values_list("reviewer", "submitted_at", "decision", "overall", *known)
+    for person, at, *said in rows:
+        found.setdefault(person, []).append((at, _is_right(*said)))
+    return found
+
+
 def is_right(review: Review, known: Gold) -> bool:
     """The same decision, and an overall rating within the range where they gave one. Wording is a matter of taste."""
-    if review.decision != known.decision:
-        return False
-    return review.overall is None or known.overall_low <= review.overall <= known.overall_high
+    return _is_right(review.decision, review.overall, known.decision, known.overall_low, known.overall_high)
+
+
+def _is_right(decision: str, overall: int | None, known: str, low: int, high: int) -> bool:
+    return decision == known and (overall is None or low <= overall <= high)

@@ -13,7 +13,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation import accuracy, gold
-from annotation.gold import Answer
 from annotation.models import Gold, Pause, PauseReason, Review
 from xinstruct_site.people.models import Event, EventKind, Language, Membership, User
 
@@ -57,21 +56,21 @@ def look(language: Language) -> list[Pause]:
     if not people:
         return []
     made = []
-    for person, said in gold.answers(language, people).items():
+    for person, said in gold.rights(language, people).items():
         counted = since_last_pause(person, language, said)
-        if accuracy.asks_for_pause(answer.is_right for answer in counted):
+        if accuracy.asks_for_pause(counted):
             user = User.objects.get(pk=person)
-            right = sum(answer.is_right for answer in counted)
+            right = sum(counted)
             if paused := pause(user, language, PauseReason.GOLD, right=right, answers=len(counted)):
                 made.append(paused)
     return made
 
 
-def since_last_pause(person: int, language: Language, said: list[Answer]) -> list[Answer]:
-    """Whoever has talked with a linguist begins anew."""
+def since_last_pause(person: int, language: Language, said: list[tuple[dt.datetime, bool]]) -> list[bool]:
+    """Whether their answers were right. Whoever has talked with a linguist begins anew."""
     last = Pause.objects.filter(user=person, language=language, lifted_at__isnull=False).order_by("-lifted_at").first()
     since = last.lifted_at if last else None
-    return [answer for answer in said if since is None or answer.review.submitted_at > since][-LONGEST:]
+    return [is_right for at, is_right in said if since is None or at > since][-LONGEST:]
 
 
 def languages_with_gold() -> list[Language]:
@@ -80,11 +79,11 @@ def languages_with_gold() -> list[Language]:
 
 def people_on_gold(language: Language) -> list[Person]:
     """Everybody who answered on gold, who is least often right first."""
-    said = gold.answers(language)
+    said = gold.rights(language)
     users = User.objects.in_bulk(said)
     people = []
     for pk, answers in said.items():
-        right = [answer.is_right for answer in answers]
+        right = [is_right for _at, is_right in answers]
         if found := accuracy.rolling(right):
             people.append(Person(users[pk], len(right), sum(right), *found))
     return sorted(people, key=lambda person: (person.high, person.user.pk))

@@ -8,10 +8,11 @@ import datetime as dt
 from typing import NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Sum
 from django.utils import timezone
 
 from annotation.models import ItemKind, Pair, PairState, Review, Tally
-from xinstruct_site.people.models import User
+from xinstruct_site.people.models import Language, User
 
 ADD = """
     INSERT INTO annotation_tally AS tally (language_id, person_id, day, number, seeming) VALUES (%s, %s, %s, %s, %s)
@@ -38,6 +39,11 @@ def reviewed(user: User, language_id: int, at: dt.datetime, change: int) -> None
 def accepted(language_id: int, at: dt.datetime, change: int) -> None:
     """A pair came to be current and accepted, or ceased to be (-1)."""
     _add(language_id, None, at, change)
+
+
+def accepted_in(language: Language) -> int:
+    """How many accepted pairs the language has."""
+    return Tally.objects.filter(language=language, person=None).aggregate(n=Sum("number"))["n"] or 0
 
 
 def seemed_accepted(user: User, language_id: int, at: dt.datetime, change: int) -> None:

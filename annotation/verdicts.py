@@ -131,7 +131,7 @@ def _counts(pair: Pair) -> bool:
 def _count(pair: Pair, change: int, actor: User | None) -> None:
     if pair.item.kind == ItemKind.NORMAL:
         tallies.accepted(pair.item.language_id, pair.created_at, change)
-    elif actor and pair.item.gold_id:
+    elif actor:
         tallies.seemed_accepted(actor, pair.item.language_id, pair.created_at, change)
 
 
@@ -254,7 +254,7 @@ def _priority(slot: Slot, wanted: int, reviews: list[Review], *, is_tie_break: b
     if is_tie_break:
         return TIE_BREAK_PRIORITY
     if not reviews:
-        return slot.priority
+        return max(slot.priority, STARTED_PRIORITY)  # the one that there was, was taken back
     if slot.expects_good is not None and any(
         (review.decision == Decision.ACCEPT) != slot.expects_good for review in reviews
     ):

@@ -67,6 +67,10 @@ class Item(models.Model):
         indexes = [
             models.Index(fields=["language", "id"], name="item_by_language"),
             models.Index(fields=["language", "state", "id"], name="item_by_language_and_state"),
+            models.Index(
+                fields=["language", "-decided_at"], condition=Q(decided_at__isnull=False), name="item_by_decision"
+            ),
+            models.Index(fields=["language"], condition=Q(kind=ItemKind.PRACTICE), name="practice_item"),
         ]
 
     def __str__(self) -> str:

@@ -83,7 +83,8 @@ def audit(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     pairs = Pair.objects.select_related("item__text", "item__language").filter(
         item__language=language, item__public_id=public_id
     )
-    pair = pairs.filter(public_id=request.POST.get("pair", "")[:40]).first() or get_object_or_404(pairs.current())
+    asked = request.POST.get("pair", "")[:40]
+    pair = (pairs.filter(public_id=asked).first() if asked else None) or get_object_or_404(pairs.current())
     name, release = asked_lane(request, language)
     said = verdicts.wording_of(pair)
     if request.method == "POST":

@@ -166,5 +166,6 @@ def decided(language: Language) -> QuerySet[Item]:
         language=language,
         kind=ItemKind.NORMAL,
         state__in=[ItemState.ACCEPTED, ItemState.REJECTED],
+        decided_at__isnull=False,
         text__withdrawn_at=None,
     ).select_related("text")

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import auditing, comments, desk, gold, jobs, tallies
+from annotation import auditing, comments, desk, finding, gold, jobs, queues, reviewing, tallies
 from annotation.models import DeskFigures, Flag, Item, Pause, Review, Signal, Slot
 from tests.factories import accepting, decide, make_items, make_language, make_text, make_user, rejecting
 from xinstruct_site.people.models import Event, EventKind, Invitation, Role
@@ -46,6 +46,15 @@ def test_figures_are_those_of_the_reviews_that_count(urdu):
     data = desk.count_anew(urdu).data
     assert data["pipeline"]["accepted"] == 1
     assert data["waiting"] == {"one_short": 1, "stuck": 0}
+
+
+def test_an_item_whose_only_review_was_taken_back_is_not_one_review_short(urdu, zara):
+    item = make_items(urdu)[0]
+    queues.claim_next(zara, urdu)
+    review = reviewing.submit(zara, item, accepting()).review
+    assert list(finding.waiting_items(urdu, "one_short")) == [item]
+    reviewing.withdraw(zara, review)
+    assert not finding.waiting_items(urdu, "one_short").exists()
 
 
 def test_kept_figures_are_read_until_they_are_old(urdu, monkeypatch):

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation import exports, fastpass, freezing, gold, labels, mixing, queues, reviewing, tallies
+from annotation import exports, fastpass, freezing, gold, labels, mixing, queues, reviewing, taking_down, tallies
 from annotation.models import Decision, Gold, Item, ItemKind, ItemState, Pair, Slot
 from tests.factories import accepting, decide, make_items, make_language, make_user, rejecting
 from xinstruct_site.people.models import Language, Role, User
@@ -61,6 +61,23 @@ def test_a_decided_item_is_gold_by_one_click_and_leaves_the_accepted_pairs(clien
         freezing.build_release("spring", [language])
     with pytest.raises(freezing.ReleaseError):
         labels.build("ratings", [language])
+
+
+def test_a_known_item_that_waits_again_moves_the_count_of_who_decides_it(language, lead):
+    known = make_gold(language, lead)
+    for review in known.item.reviews.all():
+        taking_down.take_down_contributor(review.reviewer)
+    person = annotators(language, 1)[0]
+    known.item.refresh_from_db()
+    assert known.item.state == ItemState.OPEN
+    if known.item.overlap > 1:
+        decide(known.item, accepting())
+    before = queues.progress(person, language).language_accepted
+    assert queues.claim_again(person, known.item)
+    reviewing.submit(person, known.item, accepting())
+    assert queues.progress(person, language).language_accepted == before + 1
+    assert not Pair.objects.releasable().exists()
+    assert tallies.recount() == []
 
 
 def test_open_known_and_released_items_cannot_be_gold(language, lead):
