@@ -23,6 +23,7 @@ from xinstruct_site.people.models import Event, EventKind, Language, Membership,
 DAYS = desk.DAYS  # what people did lately
 ENOUGH = 20  # reviews, under which a share of accepts says nothing
 MOST_OVERLAP, MOST_DAYS = 9, 365
+MEMORY = 0.7  # how often a self-recheck repeats the first answer, as bench/policies.py takes it
 
 
 class PolicyError(Exception):
@@ -199,22 +200,29 @@ def forecast(policy: Policy, found: Numbers) -> Forecast:
     """What this policy would make of the reviews that the language gets, if each accepts by chance as often as they do.
 
     Reviewers do not answer by chance, so more of them agree than this says: it compares policies and promises nothing.
+    Self-rechecks are counted on where people are too few without them.
     """
-    people = 1 if policy.recheck_days and policy.overlap == 2 else policy.overlap
-    too_few = 0 < found.people < people
+    rechecks = policy.overlap // 2 if policy.recheck_days and found.people < policy.overlap else 0
+    too_few = 0 < found.people < policy.overlap - rechecks
     if found.reviews < ENOUGH or not found.accepting:
         return Forecast(policy, too_few_people=too_few)
-    accepted, reviews = chances(policy.overlap, policy.quorum, found.accepting)
+    accepted, reviews = chances(policy.overlap, policy.quorum, found.accepting, rechecks)
     per_pair = reviews / accepted
-    days = math.ceil(found.left * per_pair / found.per_day)
+    days = math.ceil(found.left * per_pair / found.per_day) + (policy.recheck_days if rechecks and found.left else 0)
     return Forecast(policy, round(100 * accepted), per_pair, days, too_few)
 
 
-def chances(overlap: int, quorum: int, accepting: float) -> tuple[float, float]:
-    """How likely an item is accepted, and how many reviews it takes, by the rule itself."""
+def chances(overlap: int, quorum: int, accepting: float, rechecks: int = 0) -> tuple[float, float]:
+    """How likely an item is accepted, and how many reviews it takes, by the rule itself.
+
+    The last `rechecks` answers are those of the first people once more.
+    """
     accepted = reviews = 0.0
     for answers in product([True, False], repeat=overlap):
-        likely = math.prod(accepting if yes else 1 - accepting for yes in answers)
+        by_chance = [accepting if yes else 1 - accepting for yes in answers]
+        pairs = zip(answers, answers[overlap - rechecks :], by_chance[overlap - rechecks :], strict=False)
+        again = [MEMORY * (first == second) + (1 - MEMORY) * chance for first, second, chance in pairs]
+        likely = math.prod(by_chance[: overlap - rechecks] + again)
         said = [Ballot(str(n), yes, Wording("same"), 4 if yes else None) for n, yes in enumerate(answers)]
         results = [verdict(said[:n], overlap, quorum).result for n in range(1, overlap + 1)]
         first = next((n for n, result in enumerate(results, 1) if result == Result.ACCEPTED), overlap)

@@ -17,6 +17,15 @@ class PolicyForm(forms.Form):
     quorum = forms.IntegerField(
         label=_("Accepting reviews that make a pair"), min_value=1, max_value=policies.MOST_OVERLAP
     )
+    recheck_days = forms.IntegerField(
+        label=_("Self-recheck after so many days (0: never)"),
+        min_value=0, max_value=policies.MOST_DAYS, required=False,
+        help_text=_(
+            "For communities of one or two: whoever reviewed an item may review it once more so many days later, "
+            "without seeing what they said before. It counts as one more review, and says less than another person's "
+            "would. Others may always come first."
+        ),
+    )  # fmt: skip
     linguists_only = forms.BooleanField(
         label=_("Linguists only"), required=False, help_text=_("Nobody else is served items opened from then on.")
     )
@@ -40,8 +49,9 @@ class PolicyForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not self.errors:
-            named = ("overlap", "quorum", "linguists_only")
-            data["policy"] = policies.Policy(**{name: data[name] for name in named})
+            data["policy"] = policies.Policy(
+                data["overlap"], data["quorum"], data["recheck_days"] or 0, data["linguists_only"]
+            )
             if problem := data["policy"].problem():
                 raise forms.ValidationError(problem)
         return data

@@ -18,7 +18,10 @@ from xinstruct_site.people.models import Role
 
 VERSIONS_SHOWN = 50
 # What most languages choose among; others can be typed in.
-COMMON = [Policy(2, 2), Policy(3, 2), Policy(2, 1), Policy(1, 1), Policy(1, 1, linguists_only=True)]
+COMMON = [
+    Policy(2, 2), Policy(3, 2), Policy(2, 1), Policy(1, 1), Policy(2, 2, recheck_days=14),
+    Policy(1, 1, linguists_only=True),
+]  # fmt: skip
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,5 +1,7 @@
 """Review policies: what a change does and does not touch, who counts alone, and what linguists-only means."""
 
+import math
+
 import pytest
 from django.urls import reverse
 
@@ -112,6 +114,35 @@ def test_a_forecast_is_the_rule_itself_over_chance():
     assert (told.accepted_of_100, told.reviews_per_pair, told.days) == (25, 8.0, 80)
     assert policies.forecast(Policy(3, 2), found).too_few_people
     assert policies.forecast(Policy(2, 2), policies.Numbers(0, 0.0, 0, 0.0, 100)).days is None
+
+
+def test_a_forecast_counts_on_self_rechecks_where_people_are_too_few_without_them():
+    policy = Policy(2, 2, recheck_days=14)
+    alone, two = (policies.Numbers(people, 10, 300, accepting=0.5, left=100) for people in (1, 2))
+    told = policies.forecast(policy, alone)
+    assert (told.accepted_of_100, told.too_few_people) == (42, False)  # 0.5 × (0.7 + 0.3 × 0.5)
+    assert told.days == math.ceil(100 * 2 / 0.425 / 10) + 14
+    assert policies.forecast(Policy(3, 2, recheck_days=14), alone).too_few_people
+    # With another person there, nobody waits for the rest of their own answers.
+    assert policies.forecast(policy, two).days == policies.forecast(Policy(2, 2), two).days
+
+
+def test_a_self_recheck_is_set_on_the_page_and_said_in_words(client, urdu, lead):
+    address = reverse("policy", args=["ur"])
+    client.force_login(lead)
+    sent = {"overlap": "2", "quorum": "2", "based_on": "1"}
+    for wrong in (
+        {"recheck_days": "366"},
+        {"recheck_days": "-1"},
+        {"overlap": "1", "quorum": "1", "recheck_days": "7"},
+    ):
+        assert client.post(address, sent | wrong).status_code == 422
+    assert client.post(address, sent | {"recheck_days": ""}).status_code == 409  # the policy that stands
+    assert client.post(address, sent | {"recheck_days": "7"}).status_code == 302
+    assert (fresh(urdu).recheck_days, PolicyVersion.objects.get(version=2).recheck_days) == (7, 7)
+    assert "Whoever reviewed it may do so once more, 7 days later." in client.get(address).content.decode()
+    [item] = make_items(fresh(urdu))
+    assert item.recheck_days == 7
 
 
 def test_the_page_explains_changes_and_keeps_versions(client, urdu, lead, zara):

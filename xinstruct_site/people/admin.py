@@ -58,7 +58,7 @@ class PersonAdmin(UserAdmin):
 @admin.register(Language)
 class LanguageAdmin(admin.ModelAdmin):
     list_display = ["code", "name", "own_name", "script", "direction", "overlap", "quorum", "goal"]
-    # The policy has a page of its own, which keeps versions; a self-recheck is not served yet.
+    # The policy has a page of its own, which keeps versions.
     exclude = ["overlap", "quorum", "policy_version", "recheck_days", "linguists_only"]
     search_fields = ["code", "name", "own_name"]
     # Written on the language's page, which keeps every version and tells people of the change.
