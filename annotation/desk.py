@@ -41,6 +41,15 @@ ANSWERS = """
        AND review.slot_id IS NOT NULL AND review.review_pass = 1
      ORDER BY review.submitted_at, review.id
 """
+SELF_AGREEMENT = """
+    SELECT second.reviewer_id, count(*), count(*) FILTER (WHERE second.decision = first.decision)
+      FROM annotation_review AS second
+      JOIN annotation_item AS item ON item.id = second.item_id
+      JOIN annotation_review AS first ON first.item_id = second.item_id AND first.reviewer_id = second.reviewer_id
+     WHERE item.language_id = %s AND item.kind = 'normal' AND second.review_pass = 2 AND first.review_pass = 1
+       AND second.withdrawn_at IS NULL AND first.withdrawn_at IS NULL
+     GROUP BY second.reviewer_id
+"""
 COLUMNS = ("item", "person", "accepts", "ratings", "day", "seconds", "chars", "wording", "edited", "outcome")
 
 
@@ -79,6 +88,8 @@ def count_anew(language: Language) -> DeskFigures:
     """Count everything, keep it, and bring the signals in line."""
     answers = read(language)
     data, pairs = figures.all_figures(answers), figures.pairs(answers)
+    for person, twice, alike in self_agreement(language):
+        data["people"].get(str(person), {}).update(twice=twice, alike=alike)
     pipeline = asdict(pipelines([language])[0])
     del pipeline["language"]
     data |= {
@@ -101,6 +112,13 @@ def read(language: Language) -> figures.Answers:
         rows = cursor.fetchall()
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     return figures.of_columns(dict(zip(COLUMNS, columns, strict=True)))
+
+
+def self_agreement(language: Language) -> list[tuple[int, int, int]]:
+    """(person, items they looked at again later, those of them on which they decided as before)."""
+    with connection.cursor() as cursor:
+        cursor.execute(SELF_AGREEMENT, [language.pk])
+        return cursor.fetchall()
 
 
 def edits(language: Language) -> dict[str, dict[str, int]]:

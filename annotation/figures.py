@@ -130,7 +130,8 @@ def calibration(answers: Answers) -> dict[str, dict[str, Any]]:
     """By person (key as text): how they judge beside others on the same items.
 
     severity: mean of their overall rating minus the others' on the same item; below zero is stricter.
-    consistency: share of their decisions that the item's outcome bore out.
+    consistency: share of their decisions that the item's outcome bore out, where another person judged it as well: what
+        came of one's own word alone, given twice perhaps, bears nothing out.
     """
     items = _numbered(answers.item)
     overall = answers.ratings[:, 3].astype(float)
@@ -142,7 +143,7 @@ def calibration(answers: Answers) -> dict[str, dict[str, Any]]:
     difference = np.zeros(len(answers))
     others = raters[items[beside]] - 1
     difference[beside] = overall[beside] - (total[items[beside]] - overall[beside]) / others
-    settled = answers.outcome != UNSETTLED
+    settled = (answers.outcome != UNSETTLED) & (np.bincount(items, minlength=n)[items] > 1)
     borne_out = (answers.outcome == ACCEPTED) == answers.accepts
     found = {}
     for person in np.unique(answers.person):

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from django.db.models import (
     Avg,
+    BooleanField,
     Case,
     Count,
     Exists,
@@ -23,10 +24,11 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
+    TextField,
     Value,
     When,
 )
-from django.db.models.functions import Collate
+from django.db.models.functions import Cast, Collate
 from django.utils.translation import gettext as _
 
 from annotation.models import Decision, Flag, Pair, Review
@@ -116,16 +118,24 @@ def accepted(languages: Iterable[Language], filters: Filters) -> QuerySet[Pair]:
     """
     pairs = Pair.objects.releasable().filter(item__language__in=list(languages))
     reviews = Review.objects.standing().filter(item=OuterRef("item"))
-    counted = reviews.filter(slot__isnull=False, review_pass=1)
+    counted = reviews.filter(slot__isnull=False)
     if filters.overall_min:
         pairs = pairs.exclude(Exists(counted.filter(decision=Decision.ACCEPT, overall__lt=filters.overall_min)))
     if filters.agreement_min:
         accepts = Case(When(decision=Decision.ACCEPT, then=Value(100.0)), default=Value(0.0), output_field=FloatField())
-        share = counted.order_by().values("item").annotate(share=Avg(accepts)).values("share")
+        share = counted.filter(review_pass=1).order_by().values("item").annotate(share=Avg(accepts)).values("share")
         pairs = pairs.alias(agreement=Subquery(share)).filter(agreement__gte=filters.agreement_min)
     if filters.reviews_min:
         agreeing = Func(F("decided_by"), function="jsonb_array_length", output_field=IntegerField())
         pairs = pairs.alias(agreeing=agreeing).filter(agreeing__gte=filters.reviews_min)
+        # Where a self-recheck is among them, there are more reviews than people.
+        of_pair = Func(
+            OuterRef("decided_by"), Cast("pk", TextField()), function="jsonb_exists", output_field=BooleanField()
+        )
+        people = reviews.filter(of_pair).order_by().values("item").annotate(n=Count("reviewer", distinct=True))
+        pairs = pairs.alias(people=Subquery(people.values("n"))).filter(
+            ~Exists(reviews.filter(review_pass=2)) | Q(people__gte=filters.reviews_min)
+        )
     if filters.policy_min:
         pairs = pairs.filter(policy_version__gte=filters.policy_min)
     if filters.sources:

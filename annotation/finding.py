@@ -83,7 +83,8 @@ def waiting_items(language: Language, waiting: str) -> QuerySet[Item]:
         return items.filter(Exists(Slot.objects.filter(**of_item, state__in=OPEN_STATES, priority=ONE_SHORT_PRIORITY)))
     said = Review.objects.standing().filter(**of_item)
     recent = said.filter(submitted_at__gt=timezone.now() - STUCK_AFTER)
-    return items.filter(Exists(said)).exclude(Exists(recent))
+    resting = Slot.objects.filter(**of_item, state__in=OPEN_STATES, recheck_from__gt=timezone.now() - STUCK_AFTER)
+    return items.filter(Exists(said)).exclude(Exists(recent)).exclude(Exists(resting))
 
 
 def pairs_in_state(language: Language, state: str, *, since: dt.date | None = None) -> PairQuerySet:

@@ -6,7 +6,7 @@ personal: no names, no ids of people, reviews in an order that tells nothing of 
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -25,9 +25,9 @@ from xinstruct_site.people.models import Language
 BATCH = 500
 ROW_FORMAT = 3  # grows when a row's fields change
 OF_REVIEW = (
-    "item", "slot", "review_pass", "decision", "instruction", "input", "spans", "response_edit", "rating_alignment",
-    "rating_instruction", "rating_text", "overall", "flags", "guidelines_version", "scores_visible", "counts_alone",
-    "agreement__licence_id", "agreement__version", "candidate__instruction", "candidate__input",
+    "item", "slot", "reviewer", "review_pass", "decision", "instruction", "input", "spans", "response_edit",
+    "rating_alignment", "rating_instruction", "rating_text", "overall", "flags", "guidelines_version", "scores_visible",
+    "counts_alone", "agreement__licence_id", "agreement__version", "candidate__instruction", "candidate__input",
 )  # fmt: skip
 RATINGS = ("alignment", "instruction", "text", "overall")
 # Long, and in no row.
@@ -92,7 +92,8 @@ def row_of(pair: Pair, reviews: list[Review], decisions: list[Audit | Adjudicati
     The pair: `instruction`, `input`, `response`, `language`, `language_name`, `title`. Whether personal data was
     masked in any of it: `masked`. Where it comes from, in short: `source`, `url`, `text_sha256`, `licence` (of the
     text), `licences` (of all), `origin`, `model`, `prompt_version`, `run`, `edited`; what the people who agreed gave:
-    `ratings`, under `policy_version`. Known by: `pair` and `item`. The whole of it: `lineage`, see there.
+    `ratings`, each person's first, under `policy_version`. Known by: `pair` and `item`. The whole of it: `lineage`,
+    see there.
     """
     text, language, candidate = pair.item.text, pair.item.language, pair.candidate
     run = candidate.run if candidate else None
@@ -125,7 +126,7 @@ def row_of(pair: Pair, reviews: list[Review], decisions: list[Audit | Adjudicati
         "item": pair.item.public_id,
         "origin": pair.origin,
         "policy_version": pair.policy_version,
-        "ratings": sorted((_ratings(review) for review in decided), key=lambda given: list(given.values())),
+        "ratings": sorted((_ratings(review) for review in one_each(decided)), key=lambda given: list(given.values())),
         "model": {"name": model.name, "revision": model.revision, "licence": model.licence_id} if model else None,
         "prompt_version": run.prompt_version if run else "",
         "run": run.public_id if run else "",
@@ -143,6 +144,12 @@ def row_of(pair: Pair, reviews: list[Review], decisions: list[Audit | Adjudicati
             "audit": [_of_decision(each) for each in decisions],
         },
     }
+
+
+def one_each(reviews: Iterable[Review]) -> list[Review]:
+    """Without self-rechecks where the person's first review is there: two reviews of one person are no two people."""
+    newest_first = sorted(reviews, key=lambda review: review.review_pass, reverse=True)
+    return list({review.reviewer_id: review for review in newest_first}.values())
 
 
 def sources_of(row: Row) -> list[Source]:

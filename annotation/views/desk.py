@@ -279,6 +279,7 @@ def roster(language: Language) -> dict[str, Any]:
         "language": language,
         "figures": known,
         "rows": rows,
+        "has_rechecks": any(row["figures"] and row["figures"]["twice"] for row in rows),
         "edits": edits(known) if known else [],
         "invitations": Invitation.objects.open().filter(language=language).select_related("invited_by"),
     }
@@ -288,7 +289,9 @@ def shown(said: dict[str, Any]) -> dict[str, Any]:
     """A person's figures with shares in per cent, rounded as they are shown."""
     shares = {name: said[name] and round(100 * said[name]) for name in ("accepts", "edited", "consistency")}
     severity = None if said["severity"] is None else number_format(said["severity"], 2)
-    return said | shares | {"severity": severity, "seconds": round(said["seconds"])}
+    twice, alike = said.get("twice", 0), said.get("alike", 0)
+    again = {"twice": twice, "same_again": round(100 * alike / twice) if twice >= figures.ENOUGH_SHARED else None}
+    return said | shares | again | {"severity": severity, "seconds": round(said["seconds"])}
 
 
 def edits(known: DeskFigures) -> list[tuple[str, int, list[tuple[Any, int, float]]]]:

@@ -78,8 +78,11 @@ def test_consistency_is_the_share_that_the_outcome_bore_out():
         for item in range(20)
     ]
     rows += [answer(100, 1, outcome=figures.UNSETTLED)]
+    rows += [answer(item, 2) for item in range(20)]
+    # What nobody else judged bears nothing out.
+    rows += [answer(item, 1, accepts=False, outcome=figures.REJECTED) for item in range(200, 220)]
     found = figures.calibration(of_rows(rows))["1"]
-    assert (found["consistency"], found["settled"], found["reviews"]) == (0.75, 20, 21)
+    assert (found["consistency"], found["settled"], found["reviews"]) == (0.75, 20, 41)
 
 
 @pytest.mark.parametrize(

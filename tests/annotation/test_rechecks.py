@@ -1,14 +1,17 @@
 """Delayed self-rechecks: after some days a person may give a second review of an item, blind to their first."""
 
 import datetime as dt
+import re
 import threading
+import uuid
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
+from django.urls import reverse
 from django.utils import timezone
 
-from annotation import policies, queues, reviewing
+from annotation import desk, finding, policies, queues, reviewing
 from annotation.models import Autosave, Item, ItemState, Pair, Review, Slot, SlotState
 from annotation.policies import Policy
 from annotation.queues import EmptyReason, QueueEmpty
@@ -280,6 +283,125 @@ def test_the_schema_knows_no_third_slot_and_no_two_reviews_of_one_slot(zara, urd
             Slot.objects.filter(pk=second.slot_id).update(**wrong)
     with pytest.raises(IntegrityError), transaction.atomic():
         Review.objects.filter(pk=second.pk).update(slot=first.slot_id)
+
+
+# The second look
+
+
+def card_of(client, user) -> str:
+    client.force_login(user)
+    page = client.get(reverse("review", args=["ur"])).content.decode()
+    return re.sub(r'name="(?:id|shown|tab|csrfmiddlewaretoken)" value="[^"]*"|"csrf"[^,}]*', "", page)
+
+
+def test_the_second_look_is_blind_to_the_first(client, zara, omar, urdu):
+    make_items(urdu)
+    words = {"instruction": "A wording of mine, grxpq.", "reason": "A reason, grxpq.", "flags": {"cultural": "grxpq"}}
+    review(zara, urdu, accepting(**words, input="Input grxpq", response_edit="Edit grxpq", overall=5))
+    let_days_pass()
+
+    again = card_of(client, zara)
+    assert "grxpq" not in again
+    queues.skip(zara, Item.objects.get())
+    # But for whose progress it shows, the card is the one that everybody gets.
+    progress = re.compile(r'<(p|div)[^>]*class="[^"]*progress.*?</\1>', re.S)
+    form = re.compile(r'<form id="card-form".*?</form>', re.S)
+    other = card_of(client, omar)
+    assert progress.sub("", form.search(again)[0]) == progress.sub("", form.search(other)[0])
+
+
+def test_a_recheck_goes_through_the_pages_like_any_review(client, zara, urdu):
+    [item] = make_items(urdu)
+    review(zara, urdu)
+    client.force_login(zara)
+    queue = reverse("review", args=["ur"])
+    assert "second look" in client.get(queue).content.decode()
+    let_days_pass()
+    shown = re.search(r'name="shown" value="([^"]*)"', client.get(queue).content.decode())[1]
+    sent = {
+        "id": str(uuid.uuid4()), "shown": shown, "decision": "reject", "reason": "A menu.", "instruction": "",
+        "version": 0, "choice": "own", "active_seconds": 5,
+    }  # fmt: skip
+    kept = client.post(reverse("autosave", args=["ur", item.public_id]), sent)
+    assert (kept.status_code, Autosave.objects.get().data["reason"]) == (200, "A menu.")
+    # Somebody takes the slot over: what was typed is offered as an extra, and kept.
+    Slot.objects.filter(state=SlotState.HELD).update(lease_expires_at=timezone.now() - dt.timedelta(seconds=1))
+    queues.claim_next(make_user(language=urdu), urdu)
+    address = reverse("review_item", args=["ur", item.public_id])
+    refused = client.post(address, sent)
+    assert (refused.status_code, refused.context_data["conflict"]) == (409, "taken")
+    client.post(address, sent | {"extra": "1"})
+    assert Review.objects.get(pk=sent["id"]).review_pass == 2
+    assert client.post(address, sent | {"id": str(uuid.uuid4())}).context_data["conflict"] == "already"
+
+
+# What is said of it
+
+
+def test_a_pair_accepted_by_one_person_twice_is_no_pair_of_two_people(zara, omar, urdu):
+    from annotation.filtering import Filters, accepted
+    from annotation.rows import rows
+    from annotation.splitting import Splitter
+
+    alone, both = make_items(urdu, 2)
+    assert [review(zara, urdu).item for _ in range(2)] == [alone, both]
+    queues.claim_again(omar, both)
+    reviewing.submit(omar, both, accepting(SAME))
+    let_days_pass()
+    review(zara, urdu, accepting(SAME, overall=3))
+
+    def found(**asked) -> list[Item]:
+        return [pair.item for pair in accepted([urdu], Filters(**asked)).order_by("item")]
+
+    assert found() == [alone, both]
+    assert found(reviews_min=2) == [both]
+    assert found(overall_min=4) == [both]
+    pairs = accepted([urdu], Filters())
+    made = {row["item"]: row for row in rows(pairs, Splitter(pairs))}
+    assert [given["overall"] for given in made[alone.public_id]["ratings"]] == [4]
+    assert len(made[both.public_id]["ratings"]) == 2
+    assert sorted(said["pass"] for said in made[alone.public_id]["lineage"]["reviews"]) == [1, 2]
+
+
+def test_agreement_counts_nobody_with_themselves_and_people_show_how_often_they_say_the_same(client, zara, urdu):
+    lead = make_user(language=urdu, role="linguist")
+    make_items(urdu, 12)
+    for _ in range(12):
+        review(zara, urdu)
+    let_days_pass()
+    for number in range(12):
+        review(zara, urdu, rejecting() if number < 3 else accepting(SAME))
+    known = desk.count_anew(urdu)
+    assert known.data["agreement"]["decision"] == {"items": 0}
+    assert known.pairs == []
+    said = known.data["people"][str(zara.pk)]
+    assert (said["reviews"], said["consistency"], said["twice"], said["alike"]) == (12, None, 12, 9)
+    client.force_login(lead)
+    page = client.get(reverse("people", args=["ur"])).content.decode()
+    assert re.search(r"75 %\s*<span class=\"soft\">\(12\)", page)
+
+    item = Item.objects.filter(state=ItemState.ACCEPTED).first()
+    assert "second look of the same person" in client.get(reverse("item", args=[item.public_id])).content.decode()
+
+
+def test_few_rechecks_tell_nothing_of_a_person(client, zara, urdu):
+    make_items(urdu)
+    review(zara, urdu)
+    let_days_pass()
+    review(zara, urdu)
+    desk.count_anew(urdu)
+    client.force_login(make_user(language=urdu, role="linguist"))
+    page = client.get(reverse("people", args=["ur"])).content.decode()
+    assert re.search(r"–\s*<span class=\"soft\">\(1\)", page)
+
+
+def test_an_item_that_rests_for_its_recheck_is_not_stuck(zara, urdu):
+    [item] = make_items(urdu)
+    Item.objects.update(recheck_days=30)
+    review(zara, urdu)
+    for days, is_stuck in ((20, False), (20, False), (20, True)):
+        let_days_pass(days)
+        assert finding.waiting_items(urdu, "stuck").contains(item) == is_stuck
 
 
 @pytest.mark.django_db(transaction=True)
