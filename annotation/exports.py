@@ -5,9 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import tempfile
-import zipfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import orjson
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
+from zipstream import ZipStream
 
 from annotation import documents
 from annotation.facts import Facts
@@ -277,16 +276,22 @@ def _files_of(folder: Path, release: Release) -> dict[str, Any]:
     return {name: about for name, about in files.items() if (folder / Path(name).name).is_file()}
 
 
-def zipped(exported: Exported, name: str) -> Path:
-    """The files of one format with the documents and the manifest as one, for a browser to take."""
+def zipped(exported: Exported) -> ZipStream:
+    """The files of one format with the documents and the manifest as one, read as they are sent. All are of one moment,
+    however long the sending takes."""
     folder = exported.manifest.parent
-    with _alone_in(folder), _replacing(folder / name) as archive, zipfile.ZipFile(archive.stream, "w") as packed:
+    packed = ZipStream(sized=True)
+    with _alone_in(folder):
         for path in (*exported.files, *map(folder.joinpath, documents.DOCUMENTS), exported.manifest):
-            about = zipfile.ZipInfo(path.name)  # with a date of its own, which is always the same
-            about.external_attr = 0o644 << 16
-            with path.open("rb") as file, packed.open(about, "w", force_zip64=True) as member:
-                shutil.copyfileobj(file, member, WRITE_BYTES)
-    return folder / name
+            file = path.open("rb")  # who replaces it from now on leaves us this one
+            packed.add(_chunks(file), path.name, size=os.fstat(file.fileno()).st_size)
+    return packed
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(WRITE_BYTES):
+            yield chunk
 
 
 @dataclass(slots=True)

@@ -8,10 +8,12 @@ import json
 from pathlib import Path
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
+from zipstream import ZipStream
 
 from annotation import exports, jobs
 from annotation.documents import CROISSANT, DOCUMENTS
@@ -28,7 +30,7 @@ ROWS_AT_ONCE = 20_000  # that a browser waits for
 
 @require_safe
 @maintainers_only
-def download_release(request: MaintainerRequest, public_id: str, format: str) -> HttpResponse | FileResponse:
+def download_release(request: MaintainerRequest, public_id: str, format: str) -> HttpResponse | StreamingHttpResponse:
     """A ready release in one format: its file, or where it has several an archive of them."""
     one, tag = get_release(request, public_id), request.GET.get("tag", "")
     if format not in FORMATS or (tag and tag not in TAGS):
@@ -41,8 +43,7 @@ def download_release(request: MaintainerRequest, public_id: str, format: str) ->
         return conflict(request, one, _("A worker writes these files now. Ask again in a minute."), messages.INFO)
     if len(exported.files) == 1 and not FORMATS[format].per_language:
         return attachment(exported.files[0], exported.files[0].name)
-    archive = exports.zipped(exported, f"{one.name}.{format}.zip")
-    return attachment(archive, archive.name)
+    return archive(exports.zipped(exported), f"{one.name}.{format}.zip")
 
 
 @require_safe
@@ -91,3 +92,12 @@ def prepared(one: Release, format: str, tag: str = "") -> exports.Exported | Non
 
 def attachment(path: Path, name: str) -> FileResponse:
     return FileResponse(path.open("rb"), as_attachment=True, filename=name, content_type="application/octet-stream")
+
+
+def archive(packed: ZipStream, name: str) -> StreamingHttpResponse:
+    """Sent while it is packed. Its length is known before, so a browser notices where it was cut off."""
+    headers = {
+        "Content-Disposition": content_disposition_header(True, name),
+        "Content-Length": str(len(packed)),
+    }
+    return StreamingHttpResponse(packed, content_type="application/zip", headers=headers)

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import tracemalloc
 import zipfile
 
 import django_rq
@@ -222,12 +224,38 @@ def test_a_format_of_several_files_is_an_archive_with_documents(client, built):
     address = reverse("download_release", args=[built.public_id, "xinstruction"])
     response = client.get(address)
     packed = b"".join(response.streaming_content)
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        names = archive.namelist()
 
     assert response.headers["Content-Disposition"] == 'attachment; filename="fi-1.xinstruction.zip"'
-    assert names == ["fi.json", *DOCUMENTS, "manifest.json"]
-    assert b"".join(client.get(address).streaming_content) == packed
+    assert (response.headers["Content-Type"], response.headers["Content-Length"]) == (
+        "application/zip",
+        f"{len(packed)}",
+    )
+    folder = exports.prepared_folder(built)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["fi.json", *DOCUMENTS, "manifest.json"]
+        for name in archive.namelist():
+            assert archive.read(name) == (folder / name).read_bytes()
+    assert not list(folder.glob("*.zip")), "nothing is written for it"
+
+
+def test_an_archive_is_of_one_moment_and_is_never_whole_in_memory(client, built, settings):
+    address = reverse("download_release", args=[built.public_id, "xinstruction"])
+    list(client.get(address).streaming_content)
+    folder = exports.prepared_folder(built)
+    before = (folder / "manifest.json").read_bytes()
+    (folder / "fi.json").write_bytes(large := os.urandom(20 * exports.WRITE_BYTES))
+
+    response = client.get(address)
+    client.get(reverse("download_release", args=[built.public_id, "alpaca"]))  # another manifest, meanwhile
+    tracemalloc.start()
+    size = sum(len(chunk) for chunk in response.streaming_content)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 4 * exports.WRITE_BYTES
+    assert size == int(response.headers["Content-Length"]) > len(large)
+    assert (folder / "manifest.json").read_bytes() != before
 
 
 def test_a_tag_has_files_of_its_own(client, built):
