@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 WIDTH, HEIGHT = 640, 270
 START, END, TOP, BOTTOM = 52, 620, 24, 220  # edges of the plotting area
 POINTS_MAX = 400
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +18,25 @@ class Tick:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class LineChart:
-    """One line. All coordinates are strings, so that no locale puts a comma into an SVG attribute."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """What has two axes. All coordinates are strings, so that no locale puts a comma into an SVG attribute."""
 
-    line: str
     x_ticks: list[Tick]
     y_ticks: list[Tick]
+    width: str = str(WIDTH)
+    height: str = str(HEIGHT)
+    start: str = str(START)
+    end: str = str(END)
+    top: str = str(TOP)
+    bottom: str = str(BOTTOM)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineChart(Plot):
+    """One line, and perhaps a second one beside it."""
+
+    line: str
     last_x: str
     last_y: str
     last_label: str
@@ -32,13 +47,6 @@ class LineChart:
     # A second line on the same axes, of few points that are shown as such.
     beside: str = ""
     beside_points: Sequence[tuple[str, str]] = ()
-    # The frame, for axes and labels.
-    width: str = str(WIDTH)
-    height: str = str(HEIGHT)
-    start: str = str(START)
-    end: str = str(END)
-    top: str = str(TOP)
-    bottom: str = str(BOTTOM)
 
 
 def line_chart(
@@ -62,8 +70,7 @@ def line_chart(
     if len(points) < 2:
         return None
     last = points[-1]
-    if len(points) > POINTS_MAX:
-        points = [*points[:: math.ceil(len(points) / POINTS_MAX)], last]
+    points = thinned(points)
     x_ticks = nice_ticks(0, max(x_max, last[0]))
     values = [y for _, y in (*points, *beside)]
     y_ticks = nice_ticks(min(0, *values), max(values))
@@ -93,21 +100,13 @@ def line_chart(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PrecisionChart:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionChart(Plot):
     """Precision over recall, and where on the line the threshold in use is, if there is one."""
 
     line: str
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
     at_x: str = ""
     at_y: str = ""
-    width: str = str(WIDTH)
-    height: str = str(HEIGHT)
-    start: str = str(START)
-    end: str = str(END)
-    top: str = str(TOP)
-    bottom: str = str(BOTTOM)
 
 
 def precision_chart(curve: Sequence[tuple[float, float, float]], threshold: float | None) -> PrecisionChart | None:
@@ -118,15 +117,12 @@ def precision_chart(curve: Sequence[tuple[float, float, float]], threshold: floa
     def place(precision: float, recall: float) -> tuple[str, str]:
         return f"{START + (END - START) * recall:.1f}", f"{BOTTOM - (BOTTOM - TOP) * precision:.1f}"
 
-    drawn = list(curve)
-    if len(drawn) > POINTS_MAX:
-        drawn = [*drawn[:: math.ceil(len(drawn) / POINTS_MAX)], drawn[-1]]
     # The last that still is kept; a threshold above every score keeps nothing and is nowhere on the line.
     at = next((row for row in reversed(curve) if threshold is not None and row[0] >= threshold), None)
     at_x, at_y = place(*at[1:]) if at else ("", "")
     ticks = [number / 5 for number in range(6)]
     return PrecisionChart(
-        line=" ".join(",".join(place(precision, recall)) for _, precision, recall in drawn),
+        line=" ".join(",".join(place(precision, recall)) for _, precision, recall in thinned(curve)),
         x_ticks=[Tick(place(0, x)[0], f"{x:g}") for x in ticks],
         y_ticks=[Tick(place(y, 0)[1], f"{y:g}") for y in ticks],
         at_x=at_x,
@@ -147,19 +143,11 @@ class Bar:
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram(Plot):
     """Bars side by side over a range of numbers."""
 
     bars: list[Bar]
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    width: str = str(WIDTH)
-    height: str = str(HEIGHT)
-    start: str = str(START)
-    end: str = str(END)
-    top: str = str(TOP)
-    bottom: str = str(BOTTOM)
 
 
 def histogram(bins: Sequence[Sequence[int]], low: float, high: float) -> Histogram:
@@ -309,6 +297,13 @@ def whiskers(rows: Sequence[tuple[str, float, float | None, float | None, Sequen
         bottom=str(bottom),
         height=str(bottom + 44),
     )
+
+
+def thinned(points: Sequence[T]) -> Sequence[T]:
+    """No more of them than a line shows, with the last."""
+    if len(points) <= POINTS_MAX:
+        return points
+    return [*points[:: math.ceil(len(points) / POINTS_MAX)], points[-1]]
 
 
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:

@@ -19,7 +19,6 @@ from annotation import adjudicating, auditing, deciding, history, trimming, verd
 from annotation.linguist_forms import AuditForm, AuditTagForm
 from annotation.models import Audit, AuditTag, Concern, Item, Pair
 from annotation.views.access import language_for, person
-from annotation.views.review import link
 from generation.models import Release, ReleaseState
 from xinstruct_site.people.models import Language, Role, User
 
@@ -235,7 +234,6 @@ def before_deciding(item: Item, user: User) -> dict[str, Any]:
     return {
         "item": item,
         "text": item.text,
-        "link": link(item.text.url),
         "answers": adjudicating.answers(item),
         "is_own": deciding.is_own_work(item, user),
     }

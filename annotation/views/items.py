@@ -11,7 +11,6 @@ from annotation.forms import FindItemsForm
 from annotation.history import history
 from annotation.models import Item
 from annotation.views.access import language_for, person
-from annotation.views.review import link
 from xinstruct_site.people.models import Language, Role
 
 
@@ -60,7 +59,6 @@ def item(request: HttpRequest, public_id: str) -> HttpResponse:
         "item": known,
         "text": known.text,
         "language": language,
-        "link": link(known.text.url),
         "maintains": user.has_role(language, Role.MAINTAINER),
     }
     return TemplateResponse(request, "annotation/item.html", context)

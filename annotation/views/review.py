@@ -342,7 +342,6 @@ def card(
         "is_unflagged": form is None and not cards.is_flagged(content),
         "choices": work.choices,
         "base": base,
-        "link": link(work.item.text.url),
         "starter": any(choice.is_starter for choice in work.choices),
         "diff": word_diff(base.instruction, written) if base and base.instruction != written else [],
         "version": version,
@@ -375,11 +374,6 @@ def response_shown(item: Item, content: Any) -> dict[str, Any]:
         "parts_shown": " ".join(paragraph.key for paragraph in paragraphs if paragraph.kept),
         "response_diff": shortened(word_diff(response, edit)) if edit.strip() and edit != response else [],
     }
-
-
-def link(url: str) -> str:
-    """Only what leads to a page: a crawled address may be anything."""
-    return url if url.startswith(("https://", "http://")) else ""
 
 
 def template(request: HttpRequest) -> str:

@@ -157,12 +157,7 @@ class LocalModel(TokenizedModel):
 
     def loglikelihood(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
         """Mean natural log-probability per token of each completion after its prompt."""
-        rows = []
-        for prompt, completion in zip(prompts, completions, strict=True):
-            answer = self.tokenizer(completion, add_special_tokens=False)["input_ids"][: self.context // 2]
-            if not answer:
-                raise ValueError("a completion without tokens has no likelihood")
-            rows.append((self._prompt_ids(prompt, len(answer)), answer))
+        rows = self._answered_ids(prompts, completions)
         means = [0.0] * len(rows)
         by_length = sorted(range(len(rows)), key=lambda i: len(rows[i][0]) + len(rows[i][1]), reverse=True)
         for batch in _batches(by_length, self.batch_size):

@@ -1,5 +1,6 @@
 """From a prompt to the token ids of a model that runs in this process, whatever runs it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from generation.backends.base import BackendError, Identity
@@ -33,6 +34,18 @@ class TokenizedModel:
             prompt = prompt.shortened(min(int(len(prompt.text) * share), len(prompt.text) - 1))
             ids = self._ids(prompt)
         return ids
+
+    def _answered_ids(
+        self, prompts: Sequence[Prompt], completions: Sequence[str], spare: int = 0
+    ) -> list[tuple[list[int], list[int]]]:
+        """Token ids of each prompt and of its completion, which together leave `spare` tokens of the context."""
+        rows = []
+        for prompt, completion in zip(prompts, completions, strict=True):
+            answer = self.tokenizer(completion, add_special_tokens=False)["input_ids"][: self.context // 2]
+            if not answer:
+                raise ValueError("a completion without tokens has no likelihood")
+            rows.append((self._prompt_ids(prompt, len(answer) + spare), answer))
+        return rows
 
     def _ids(self, prompt: Prompt) -> list[int]:
         if not prompt.is_chat:

@@ -161,12 +161,7 @@ class VllmModel(TokenizedModel):
 
     def loglikelihood(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
         """Mean natural log-probability per token of each completion after its prompt."""
-        rows = []
-        for prompt, completion in zip(prompts, completions, strict=True):
-            answer = self.tokenizer(completion, add_special_tokens=False)["input_ids"][: self.context // 2]
-            if not answer:
-                raise ValueError("a completion without tokens has no likelihood")
-            rows.append((self._prompt_ids(prompt, len(answer) + 1), answer))
+        rows = self._answered_ids(prompts, completions, spare=1)
         return [sum(chances) / len(chances) for chances in self._chances(rows)]
 
     def choose(self, prompts: Sequence[Prompt], choices: Sequence[str]) -> list[list[float]]:

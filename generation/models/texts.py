@@ -136,6 +136,11 @@ class Text(models.Model):
     def __str__(self) -> str:
         return f"text {self.public_id}"
 
+    @property
+    def link(self) -> str:
+        """Its address, if it leads to a page: a crawled one may be anything."""
+        return self.url if self.url.startswith(("https://", "http://")) else ""
+
 
 class NearDuplicate(models.Model):
     """A wording that was turned away because a text says nearly the same, so that it is counted once however often it
