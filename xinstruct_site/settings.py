@@ -295,6 +295,8 @@ CHECKPOINT_SECONDS = env_int("XI_CHECKPOINT_SECONDS", 300, minimum=1)  # of a fi
 FINETUNES_PER_PERSON = env_int("XI_FINETUNES_PER_PERSON", 10, minimum=1)  # waiting or running
 WORKERS_PER_RUN = env_int("XI_WORKERS_PER_RUN", 8, minimum=1)
 
+METRICS_TOKEN = env_str("XI_METRICS_TOKEN")  # what a scraper of /metrics sends; unset, there is no such page
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from xinstruct_site import health
+from xinstruct_site import health, metrics
 
 urlpatterns = [
     path("", include("annotation.urls")),
@@ -14,4 +14,5 @@ urlpatterns = [
     path("admin/queues/", include("django_rq.urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]
