@@ -131,7 +131,8 @@ def choices_for(item: Item, slot: Slot | None, user: User) -> list[Choice]:
     for draft in ranked(item):
         words = (draft.candidate.instruction, draft.candidate.input)
         if words not in seen:
-            seen[words] = Choice(str(draft.candidate.pk), len(seen) + 1, *words, draft.candidate, draft.is_starter)
+            key = reading.draft_key(item, draft.candidate.pk)
+            seen[words] = Choice(key, len(seen) + 1, *words, draft.candidate, draft.is_starter)
     return list(seen.values())
 
 

@@ -33,6 +33,7 @@ RATINGS = ("rating_alignment", "rating_instruction", "rating_text", "overall")
 LEVELS = [(str(level), str(level)) for level in range(1, 6)]
 LONGEST = 200_000
 LONGEST_GUIDELINES = 40_000
+LONGEST_COMMENT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,8 @@ def read_spans(data: Any, body: str) -> list[Span]:
 class TypedText(forms.CharField):
     """Text exactly as typed: nothing stripped, and the line ends that browsers put into forms undone."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(strip=False, required=False, max_length=LONGEST, validators=[refuse_surrogates], **kwargs)
+    def __init__(self, *, max_length: int = LONGEST, **kwargs: Any) -> None:
+        super().__init__(strip=False, required=False, max_length=max_length, validators=[refuse_surrogates], **kwargs)
 
     def to_python(self, value: Any) -> str:
         return (super().to_python(value) or "").replace("\r\n", "\n")
@@ -255,7 +256,11 @@ class GuidelinesForm(forms.Form):
 class CommentForm(forms.Form):
     """A question or remark on an item, as typed."""
 
-    body = TypedText(label=_("Your question or remark"), widget=forms.Textarea(attrs={"rows": 3, "dir": "auto"}))
+    body = TypedText(
+        label=_("Your question or remark"),
+        max_length=LONGEST_COMMENT,
+        widget=forms.Textarea(attrs={"rows": 3, "dir": "auto"}),
+    )
 
     def clean_body(self) -> str:
         body: str = self.cleaned_data["body"]

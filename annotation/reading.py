@@ -7,6 +7,8 @@ since a statement that waits for a lock still sees what was there before it wait
 import uuid
 from typing import NamedTuple
 
+from django.utils.crypto import salted_hmac
+
 from annotation.models import Autosave, Item, Review, Slot
 from generation.models import Candidate, Text
 from xinstruct_site.people.agreements import NEWEST_IF_ACCEPTED
@@ -25,7 +27,8 @@ TEXT = Columns(
 
 
 class Draft(NamedTuple):
-    """A candidate as a card offers it: is it the starter model's, and how many called it good and bad by itself."""
+    """A candidate as a card offers it: whether its round is the starter model's, and how many called it good and bad
+    by itself."""
 
     candidate: Candidate
     is_starter: bool
@@ -113,9 +116,15 @@ def counted_reviews(item: Item) -> list[Review]:
     return [review for (review,) in fetch(COUNTED_REVIEWS, [item.pk], REVIEW)]
 
 
-# From the item's own list: a list that came with the question would be planned for anew each time.
+# From the item's own list: a list that came with the question would be planned for anew each time. Whose drafts they
+# are is said of the round, from its first: those of a copy of gold are older than those that it lies among.
 DRAFTS = f"""
-    SELECT {CANDIDATE.sql}, model.is_starter,
+    SELECT {CANDIDATE.sql},
+           (SELECT model.is_starter FROM generation_selection AS beside
+              JOIN generation_candidate AS first ON first.id = beside.candidate_ids[1]
+              JOIN generation_run AS run ON run.id = first.run_id
+              JOIN generation_modelversion AS model ON model.id = run.model_version_id
+             WHERE beside.round_id = item.round_id ORDER BY beside.rank LIMIT 1),
            (SELECT count(*) FROM annotation_fastopinion AS said
              WHERE said.item_id = item.id AND said.candidate_id = candidate.id AND said.good),
            (SELECT count(*) FROM annotation_fastopinion AS said
@@ -123,8 +132,6 @@ DRAFTS = f"""
       FROM annotation_item AS item
       CROSS JOIN unnest(item.candidate_ids) WITH ORDINALITY AS listed (id, place)
       JOIN generation_candidate AS candidate ON candidate.id = listed.id
-      JOIN generation_run AS run ON run.id = candidate.run_id
-      JOIN generation_modelversion AS model ON model.id = run.model_version_id
      WHERE item.id = %s
      ORDER BY listed.place
 """  # noqa: S608 - columns of our own
@@ -132,4 +139,10 @@ DRAFTS = f"""
 
 def drafts(item: Item) -> list[Draft]:
     """The item's candidates in the order of the round."""
-    return [Draft(*row) for row in fetch(DRAFTS, [item.pk], CANDIDATE)]
+    found = fetch(DRAFTS, [item.pk], CANDIDATE)
+    return [Draft(candidate, bool(is_starter), good, bad) for candidate, is_starter, good, bad in found]
+
+
+def draft_key(item: Item, candidate_id: int) -> str:
+    """What a card calls a draft of this item. Its number would tell how old it is."""
+    return "d" + salted_hmac("annotation.draft", f"{item.public_id} {candidate_id}").hexdigest()[:12]

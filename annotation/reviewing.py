@@ -303,7 +303,7 @@ def as_typed(review: Review) -> dict[str, Any]:
     """A review as its form would send it."""
     ratings = {name: str(getattr(review, name) or "") for name in RATINGS}
     notes = {f"note_{flag}": note for flag, note in review.flags.items()}
-    started_from = str(review.candidate_id or "")
+    started_from = reading.draft_key(review.item, review.candidate_id) if review.candidate_id else ""
     return {
         "choice": started_from or "own",
         "loaded": started_from,

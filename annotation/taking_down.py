@@ -25,6 +25,7 @@ from annotation.models import (
     Adjudication,
     Audit,
     Autosave,
+    Comment,
     Decision,
     FastOpinion,
     Item,
@@ -100,6 +101,7 @@ def take_down_contributor(person: User, *, reason: str = "", by: User | None = N
         voting.withdraw_all(person)
         known = list(items.values_list("public_id", flat=True))
         _blank(Q(item_public_id__in=known), reason or _("A contributor withdrew what they gave to it."), done)
+        Comment.objects.filter(author=person).update(body="", hidden_at=timezone.now())
         for release in done.releases:
             release.forget_credit(person)
         User.objects.filter(pk=person.pk).update(credit="", credited_as="")

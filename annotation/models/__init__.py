@@ -1,6 +1,7 @@
 """Rows of the human half: an item asks for slots, people hold slots and write reviews, reviews make a pair."""
 
-from annotation.models.audits import Adjudication, Audit, AuditQuerySet, AuditTag, AuditVerdict, Comment, Concern
+from annotation.models.audits import Adjudication, Audit, AuditQuerySet, AuditTag, AuditVerdict, Concern
+from annotation.models.comments import Comment, ThreadSeen
 from annotation.models.counts import DeskFigures, Overview, Signal, SignalKind, Tally
 from annotation.models.duels import Bout, Duel, DuelState, JudgeRun, Ruling, RulingOutcome, Vote, VoteChoice, VoteState
 from annotation.models.items import Autosave, Item, ItemKind, ItemState, Skip, Slot, SlotQuerySet, SlotState
@@ -51,6 +52,7 @@ __all__ = [
     "SlotQuerySet",
     "SlotState",
     "Tally",
+    "ThreadSeen",
     "Vote",
     "VoteChoice",
     "VoteState",

@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from annotation.models.items import Item
 from annotation.models.pairs import Pair
 from annotation.models.reviews import Decision
-from generation.models import public_id_field
 from xinstruct_site.people.models import Language, User
 
 
@@ -134,24 +133,3 @@ class Adjudication(models.Model):
 
     def __str__(self) -> str:
         return f"adjudication {self.pk}"
-
-
-class Comment(models.Model):
-    """A question or remark on an item, or an answer to one: those of one thread name the first as their thread."""
-
-    public_id = public_id_field()
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="comments")
-    thread = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="answers")
-    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="comments")
-    body = models.TextField(_("question or remark"))
-    at = models.DateTimeField(default=timezone.now)
-    resolved_at = models.DateTimeField(null=True, blank=True, help_text="Of a thread.")
-    resolved_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-
-    class Meta:
-        verbose_name = _("comment")
-        verbose_name_plural = _("comments")
-        indexes = [models.Index(fields=["author", "-at"], name="comment_by_author")]
-
-    def __str__(self) -> str:
-        return f"comment {self.public_id}"

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from annotation import adjudicating, auditing, deciding, queues, voting
+from annotation import adjudicating, auditing, comments, deciding, queues, voting
 from annotation.overview import pipelines
 from annotation.views.audits import at_most
 from generation.queueing import live_workers
@@ -28,6 +28,7 @@ def home(request: HttpRequest) -> HttpResponse:
                 "waiting": waiting,
                 "to_compare": to_compare.get(language.pk, 0),
                 "to_decide": for_linguists(user, language),
+                "questions": comments.news(user, language),
             }
             for language, waiting in own
         ],

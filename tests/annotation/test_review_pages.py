@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rq import Worker
 
-from annotation import jobs, queues, reviewing
+from annotation import jobs, queues, reading, reviewing
 from annotation.forms import SALT
 from annotation.models import Autosave, Decision, Item, ItemState, Review, Skip, Slot, SlotState
 from generation.models import Candidate, Score
@@ -406,11 +406,13 @@ def test_without_javascript_a_button_puts_another_draft_into_the_field(signed_in
     data = opened(signed_in, three_drafts, overall="4")
     second = three_drafts.candidates()[1]
 
-    response = signed_in.post(address(three_drafts), data | {"use": str(second.pk)})
+    key = reading.draft_key(three_drafts, second.pk)
+
+    response = signed_in.post(address(three_drafts), data | {"use": key})
 
     page = response.content.decode()
     assert textarea(page, "instruction") == "Draft number 2."
-    assert hidden(page, "loaded") == str(second.pk)
+    assert hidden(page, "loaded") == key
     assert hidden(page, "id") == data["id"]
     assert re.search(r'id="overall-4"[^>]*checked', page)
 
@@ -418,7 +420,12 @@ def test_without_javascript_a_button_puts_another_draft_into_the_field(signed_in
 def test_without_javascript_nobody_accepts_a_draft_they_have_not_seen(signed_in, three_drafts):
     third = three_drafts.candidates()[2]
     data = opened(
-        signed_in, three_drafts, **RATED, decision="accept", instruction="Draft number 1.", choice=str(third.pk)
+        signed_in,
+        three_drafts,
+        **RATED,
+        decision="accept",
+        instruction="Draft number 1.",
+        choice=reading.draft_key(three_drafts, third.pk),
     )
 
     shown = signed_in.post(address(three_drafts), data)
