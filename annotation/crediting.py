@@ -13,7 +13,7 @@ from django.utils.translation import override
 
 from annotation.models import Adjudication, Audit, Review
 from generation.models import Release
-from xinstruct_site.people import varieties
+from xinstruct_site.people import naming, varieties
 from xinstruct_site.people.models import Demographics, Membership, User
 
 FEWEST = 5  # people in a count that is told
@@ -53,10 +53,12 @@ def _told(people: set[int], code: str) -> dict[str, Any]:
     answers: dict[str, Iterable[str]] = {
         "Age": (each.get_age_range_display() for each in said if each.age_range),
         "Gender": (each.get_gender_display() for each in said if each.gender),
-        "Country of residence": (each.country for each in said),
+        "Country of residence": (naming.country_name(each.country) for each in said),
     }
     found = {question: shown(_counted(given), len(people)) for question, given in answers.items()}
-    several = {question: [getattr(each, name) for each in said] for question, name in SEVERAL.items()}
+    several = {
+        question: [naming.language_names(getattr(each, name)) for each in said] for question, name in SEVERAL.items()
+    }
     roles = Membership.objects.filter(user__in=people, language__code=code).order_by("pk")
     for question, kind in OF_THE_LANGUAGE.items():
         several[question] = list(dict(roles.exclude(**{kind: ""}).values_list("user", kind)).values())

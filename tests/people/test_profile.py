@@ -2,8 +2,10 @@
 
 import pytest
 from django.urls import reverse
+from django.utils import translation
 
 from tests.factories import make_user
+from xinstruct_site.people import naming, varieties
 from xinstruct_site.people.models import Demographics, Membership, Role
 
 pytestmark = pytest.mark.django_db
@@ -65,11 +67,46 @@ def test_every_answer_about_oneself_is_optional_and_all_can_be_deleted(client, p
     client.post(address, {"age_range": "25-34", "country": "Suomi", "gender": ""})
 
     said = Demographics.objects.get(user=aino)
-    assert (said.age_range, said.gender, said.country) == ("25-34", "", "Suomi")
+    assert (said.age_range, said.gender, said.country) == ("25-34", "", "FI")
     assert "Delete these answers" in client.get(page).content.decode()
     client.post(address, {"delete": "1"})
     client.post(address, {"delete": "1"})
     assert not Demographics.objects.exists()
+
+
+def test_countries_and_languages_are_chosen_by_name_and_kept_by_code(client, page, aino):
+    asked = {
+        "country": " finnland ",
+        "native_varieties": ["Finnish", "savo", ""],
+        "languages_spoken": ["ruotsi, Sanskrit"],
+    }
+    client.post(reverse("demographics"), asked)
+    said = Demographics.objects.get(user=aino)
+    assert (said.country, said.native_varieties, said.languages_spoken) == ("finnland", "fi, savo", "sv, sa")
+
+    client.post(reverse("demographics"), {"country": "อินเดีย"})
+    client.post(
+        reverse("profile"), {"display_name": "Aino", "interface_language": "ur", "credit": "", "credited_as": ""}
+    )
+    html = client.get(page).content.decode()
+    assert 'value="بھارت"' in html  # what was said in Thai, on a page in Urdu
+    assert '<option value="فن لینڈ">' in html
+    assert '<option value="سواحلی">' in html
+
+    Demographics.objects.update(country="Zembla", native_varieties="Savo")  # from before there was a list
+    html = client.get(page).content.decode()
+    assert 'value="Zembla"' in html
+    assert 'value="Savo"' in html
+
+
+def test_a_code_is_read_as_a_code_and_a_name_as_a_name():
+    assert naming.language_codes("ga, Ga, GA!") == "ga, gaa, GA!"  # Irish; Ga of Accra; neither
+    assert naming.language_names("ga, Irish، gaa") == "Irish, Ga"
+    assert naming.country_code("") == naming.country_name("") == ""
+    with translation.override("fi"):
+        assert (naming.country_name("SE"), naming.language_names("sv, pnb-x")) == ("Ruotsi", "ruotsi, pnb-x")
+    assert all(naming.country_code(name) != name for name in naming.offered(naming.TERRITORIES))
+    assert not any(varieties.COMMA.search(name) for name in naming.offered(naming.LANGUAGES))
 
 
 def test_an_answer_that_is_none_of_those_is_refused_and_changes_nothing(client, page, aino):

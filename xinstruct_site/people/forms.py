@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from xinstruct_site.people import varieties
+from xinstruct_site.people import naming, varieties
 from xinstruct_site.people.models import Demographics, Language, Role, User, Variety, VarietyKind
 
 SAID_OF_ONESELF = {
@@ -64,6 +64,29 @@ class Suggesting(forms.TextInput):
         field = super().render(name, value, {**(attrs or {}), "list": offered}, renderer)
         options = format_html_join("", '<option value="{}"></option>', ((word,) for word in self.words))
         return format_html('{}<datalist id="{}">{}</datalist>', field, offered, options)
+
+
+class SuggestingSeveral(Suggesting):
+    """Such fields one below the other, a few of them empty; what they hold is one line with commas between."""
+
+    def __init__(self, words: Iterable[str] = (), *, label: Any, offered: str, **kwargs: Any) -> None:
+        super().__init__(words, **kwargs)
+        self.label, self.offered = label, offered  # the id of the words, which another field may have brought
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> str | None:
+        given = data.getlist(name) if hasattr(data, "getlist") else [data[name]] if name in data else []
+        return ", ".join(each for each in given if each.strip()) if given else None
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        said = varieties.several(value or "")
+        fields = []
+        for place, word in enumerate([*said, *[""] * max(1, 3 - len(said))]):
+            of_its_own = {"id": f"id_{name}_{place}", "aria-label": self.label} if place else {}
+            attrs_here = {**(attrs or {}), **of_its_own, "list": self.offered}
+            fields.append((forms.TextInput.render(self, name, word, attrs_here, renderer),))
+        options = format_html_join("", '<option value="{}"></option>', ((word,) for word in self.words))
+        datalist = format_html('<datalist id="{}">{}</datalist>', self.offered, options) if self.words else ""
+        return format_html('<div class="several">{}{}</div>', format_html_join("", "{}", fields), datalist)
 
 
 class ProfileForm(forms.ModelForm):
@@ -126,9 +149,31 @@ class DemographicsForm(forms.ModelForm):
     class Meta:
         model = Demographics
         fields = ["age_range", "gender", "country", "native_varieties", "languages_spoken"]
-        widgets = {
-            name: forms.TextInput(attrs={"dir": "auto"}) for name in ("country", "native_varieties", "languages_spoken")
-        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["country"].widget = Suggesting(
+            naming.offered(naming.TERRITORIES), attrs={"dir": "auto", "maxlength": 80, "autocomplete": "off"}
+        )
+        for name in ("native_varieties", "languages_spoken"):
+            words = naming.offered(naming.LANGUAGES) if name == "native_varieties" else ()
+            self.fields[name].widget = SuggestingSeveral(
+                words,
+                label=self.fields[name].label,
+                offered="names-of-languages",
+                attrs={"dir": "auto", "autocomplete": "off"},
+            )
+            self.initial[name] = naming.language_names(self.initial.get(name) or "")
+        self.initial["country"] = naming.country_name(self.initial.get("country") or "")
+
+    def clean_country(self) -> str:
+        return naming.country_code(self.cleaned_data["country"])
+
+    def clean_native_varieties(self) -> str:
+        return naming.language_codes(self.cleaned_data["native_varieties"])
+
+    def clean_languages_spoken(self) -> str:
+        return naming.language_codes(self.cleaned_data["languages_spoken"])
 
 
 class InterfaceLanguageForm(forms.Form):

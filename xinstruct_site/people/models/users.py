@@ -140,10 +140,11 @@ class Demographics(models.Model):
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="demographics")
     age_range = models.CharField(_("Age"), max_length=5, choices=AgeRange, blank=True)
     gender = models.CharField(_("Gender"), max_length=5, choices=Gender, blank=True)
+    # Codes where naming.py knows them, and otherwise what was typed.
     country = models.CharField(_("Country where you live"), max_length=80, blank=True)
     native_varieties = models.CharField(
         _("Languages and varieties you grew up with"), max_length=200, blank=True,
-        help_text=_("Commas between them. English names are counted together best."),
+        help_text=_("Languages are in the list; a variety that is not is taken as you type it."),
     )  # fmt: skip
     languages_spoken = models.CharField(_("Other languages you speak"), max_length=200, blank=True)
 
