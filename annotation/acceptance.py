@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from django.core.cache import cache
 from django.db import connection
 
+from generation.intervals import wilson
 from generation.models import ModelVersion
-from generation.reliability import wilson
 from xinstruct_site.people.models import Language
 
 FEWEST = 20  # reviews of a model's drafts, below which a share says nothing

@@ -14,12 +14,13 @@ right, 2.8 % and 5.0 % at 90 %, 0.2 % and 0.2 % at 95 % (bench/policies.md).
 import math
 from collections.abc import Iterable, Sequence
 
+from generation.intervals import wilson
+
 GOOD, POOR = 0.9, 0.6
 LIMIT = math.log(20)
 FLOOR = -4.5
 RIGHT, WRONG = math.log(POOR / GOOD), math.log((1 - POOR) / (1 - GOOD))
 WINDOW = 40  # answers that rolling accuracy is over
-Z = 1.959964  # of a 95 % interval
 
 
 def asks_for_pause(answers: Iterable[bool]) -> bool:
@@ -38,10 +39,4 @@ def rolling(answers: Sequence[bool]) -> tuple[float, float, float] | None:
     Wilson's interval: with ten answers, all of them right, it still says that less than 100 % is likely.
     """
     last = answers[-WINDOW:]
-    n = len(last)
-    if not n:
-        return None
-    share = sum(last) / n
-    middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    reach = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
-    return share, max(middle - reach, 0.0), min(middle + reach, 1.0)
+    return (sum(last) / len(last), *wilson(sum(last), len(last))) if last else None

@@ -57,7 +57,6 @@ class Decided:
 
     review: Review
     state: Promise | str
-    is_settled: bool
     releases: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # of linguists to those who reviewed the item
 
@@ -135,7 +134,6 @@ def what_became(reviews: Iterable[Review]) -> list[Decided]:
         Decided(
             review,
             STATES[review.item.state],
-            review.item.state != ItemState.OPEN,
             releases.get(review.item_id, []),
             notes.get(review.item_id, []),
         )

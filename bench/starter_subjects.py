@@ -9,7 +9,6 @@ database. Exit code 1 where the drawn drafts miss the aim.
 
 import argparse
 import json
-import math
 import random
 import sys
 import time
@@ -24,6 +23,7 @@ from bench.subjects import SUBJECTS, names_only
 from generation import checks, prompts
 from generation.backends import hf_local
 from generation.backends.base import Sampling, Source
+from generation.intervals import wilson
 
 DEMO = Path(__file__).resolve().parent.parent / "generation" / "demo" / "texts"
 SEED = 0
@@ -56,14 +56,6 @@ def held_out_cases() -> list[Case]:
             sentences = random.Random(SEED).sample(topic.sentences, len(topic.sentences))
             cases.append(Case(topic.language, topic.subject, " ".join(sentences)))
     return cases
-
-
-def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    share = hits / total
-    middle = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return (middle - spread) / (1 + z * z / total), (middle + spread) / (1 + z * z / total)
 
 
 def main() -> int:

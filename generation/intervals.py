@@ -1,15 +1,18 @@
-"""Means with intervals where several values may hang together, such as votes on one question. Numbers only."""
+"""Shares and means with 95 % intervals, also where several values hang together, such as votes on one question.
 
+Numbers only.
+"""
+
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from generation.reliability import wilson
-
 DRAWS = 2000
 LEVEL = 0.95
+Z = 1.959964
 FEWEST = 5  # clusters: an interval from fewer would promise more than it holds
 
 
@@ -26,6 +29,20 @@ class Rate:
     def as_list(self) -> list[float | None]:
         """Value, low and high as a record keeps them."""
         return [None if number is None else round(number, 4) for number in (self.value, self.low, self.high)]
+
+
+def wilson(hits: float, total: float) -> tuple[float, float]:
+    """The interval of a share, which of few is wide even where all are hits; of none it is everything.
+
+    >>> [round(edge, 3) for edge in wilson(9, 10)]
+    [0.596, 0.982]
+    """
+    if not total:
+        return 0.0, 1.0
+    share, square = hits / total, Z * Z
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    reach = Z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
 
 
 def rate(points: Iterable[tuple[Hashable, float]], seed: int = 0) -> Rate | None:

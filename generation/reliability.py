@@ -4,16 +4,16 @@ A point is a raw score and whether people called the pair good. Intervals are 95
 for what is no share.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from generation.intervals import wilson
+
 Point = tuple[float, bool]
 FEWEST_KEPT = 10  # below this many pairs a precision is no more than luck
 DRAWS = 2000
-Z = 1.959964
 
 
 def curve(points: Sequence[Point]) -> list[tuple[float, float, float]]:
@@ -52,14 +52,6 @@ def figures(points: Sequence[Point], threshold: float | None) -> dict[str, Any]:
     for name, value in (("f1", _f1), ("kappa", _kappa)):
         said[name] = _of_cells(cells, value)
     return said
-
-
-def wilson(hits: float, total: int) -> tuple[float, float]:
-    """The interval of a share."""
-    share = hits / total
-    middle = share + Z * Z / (2 * total)
-    spread = Z * math.sqrt(share * (1 - share) / total + Z * Z / (4 * total * total))
-    return (middle - spread) / (1 + Z * Z / total), (middle + spread) / (1 + Z * Z / total)
 
 
 def _share(hits: int, total: int) -> list[float] | None:

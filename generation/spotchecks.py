@@ -4,7 +4,6 @@ The answers give each gate's precision, with a Wilson interval: of few answers i
 named `candidate:ID`, `passed:ID` or `row:IMPORT:PLACE`.
 """
 
-import math
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 from django.db.models import Count, Q
 
 from generation.funnels import newest
+from generation.intervals import wilson
 from generation.models import Candidate, CandidateState, Gate, PassedOver, RejectedSample, Run, SpotCheck
 from generation.rejections import Reason
 from xinstruct_site.people.models import Language, User
@@ -21,20 +21,6 @@ from xinstruct_site.people.models import Language, User
 SAMPLES = 8
 PLACES = 6  # where a sample is taken from; neighbours are alike
 ROWS_PER_PLACE = 400
-
-
-def wilson(right: int, number: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval that holds the true share with 95 % certainty.
-
-    >>> [round(edge, 3) for edge in wilson(9, 10)]
-    [0.596, 0.982]
-    """
-    if not number:
-        return 0.0, 1.0
-    share, square = right / number, z * z
-    middle = (share + square / (2 * number)) / (1 + square / number)
-    half = z * math.sqrt(share * (1 - share) / number + square / (4 * number * number)) / (1 + square / number)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from annotation.models.audits import Adjudication, Audit, AuditQuerySet, AuditTa
 from annotation.models.comments import Comment, ThreadSeen
 from annotation.models.counts import DeskFigures, Overview, Signal, SignalKind, Tally
 from annotation.models.duels import Bout, Duel, DuelState, JudgeRun, Ruling, RulingOutcome, Vote, VoteChoice, VoteState
-from annotation.models.items import Autosave, Item, ItemKind, ItemState, Skip, Slot, SlotQuerySet, SlotState
+from annotation.models.items import Autosave, Item, ItemKind, ItemState, Skip, Slot, SlotState
 from annotation.models.pairs import Origin, Pair, PairQuerySet, PairState
 from annotation.models.reviews import Decision, FastOpinion, FastReason, Flag, Review, ReviewQuerySet
 from annotation.models.training import Gold, Lesson, Pause, PauseReason, PracticeAnswer, PracticeDone
@@ -49,7 +49,6 @@ __all__ = [
     "SignalKind",
     "Skip",
     "Slot",
-    "SlotQuerySet",
     "SlotState",
     "Tally",
     "ThreadSeen",

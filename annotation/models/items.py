@@ -1,7 +1,5 @@
 """Items and the slots that people hold on them, with what they have not sent."""
 
-from typing import Self
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -90,16 +88,6 @@ class SlotState(models.TextChoices):
     CLOSED = "closed"  # the item was decided or withdrawn without it
 
 
-class SlotQuerySet(models.QuerySet["Slot"]):
-    def claimable(self) -> Self:
-        """Free, or held under a lease that ran out."""
-        return self.filter(Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=timezone.now()))
-
-    def live(self) -> Self:
-        """Held under a lease that still runs."""
-        return self.filter(state=SlotState.HELD, lease_expires_at__gte=timezone.now())
-
-
 class Slot(models.Model):
     """One of the reviews an item needs. One row per review wanted: nobody can be assigned beyond that."""
 
@@ -132,8 +120,6 @@ class Slot(models.Model):
     recheck_from = models.DateTimeField(
         null=True, blank=True, help_text="While open: when the first of them may take it for a self-recheck."
     )
-
-    objects = SlotQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from annotation.duel_figures import BASE, RIVAL, TIE, Ballot, figures, majority
-from generation.intervals import rate
-from generation.reliability import wilson
+from generation.intervals import rate, wilson
 
 
 def test_win_rate_is_wins_and_half_the_ties_over_all_votes():

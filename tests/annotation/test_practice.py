@@ -20,6 +20,7 @@ from annotation.models import (
     PracticeDone,
     Review,
     Slot,
+    SlotState,
 )
 from annotation.practice import AlreadyTaught, PracticeError, Sketch
 from generation.models import Text
@@ -72,7 +73,7 @@ def test_first_visit_to_a_language_begins_with_practice(signed_in, aino, finnish
     response = signed_in.get("/review/fi/")
 
     assert response.url == "/practice/fi/"
-    assert not Slot.objects.live().exists()
+    assert not Slot.objects.filter(state=SlotState.HELD).exists()
 
 
 def test_language_without_practice_goes_straight_to_work(signed_in, finnish):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from generation import charts, curation, funnels, ingest, jsonl, rejected_samples, spotchecks
+from generation import charts, curation, funnels, ingest, intervals, jsonl, rejected_samples, spotchecks
 from generation.models import CandidateState, Import, JobState, RejectedSample, Run, Score, SpotCheck, Task
 from generation.rejections import Reason, Rejected
 from tests.factories import make_candidate, make_model_version, make_run, make_text
@@ -228,8 +228,8 @@ def test_round_page_reports_its_spread_and_opens_what_was_passed_over(desk, run)
 
 
 def test_wilson_interval_is_wide_for_few_and_narrow_for_many():
-    assert spotchecks.wilson(0, 0) == (0.0, 1.0)
-    few, many = spotchecks.wilson(9, 10), spotchecks.wilson(900, 1000)
+    assert intervals.wilson(0, 0) == (0.0, 1.0)
+    few, many = intervals.wilson(9, 10), intervals.wilson(900, 1000)
     assert few == pytest.approx((0.5958, 0.9821), abs=1e-3)
     assert many == pytest.approx((0.8799, 0.9171), abs=1e-3)
 
