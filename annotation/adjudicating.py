@@ -112,6 +112,19 @@ def withdraw(user: User, done: Adjudication) -> None:
         _record(EventKind.ADJUDICATION_TAKEN_BACK, done, user)
 
 
+def said_before(user: User, item: Item) -> dict[str, str]:
+    """What the person said of this item in the decision that they took back last, to go on from; else nothing."""
+    taken_back = Adjudication.objects.filter(item=item, linguist=user, withdrawn_at__isnull=False)
+    done = taken_back.order_by("withdrawn_at").last()
+    if done is None:
+        return {}
+    said = {"note": done.note, "overall": str(done.overall or "")}
+    if done.pair:
+        words = verdicts.wording_of(done.pair)
+        said |= {"instruction": words.instruction, "input": words.input, "response_edit": words.response_edit or ""}
+    return said
+
+
 def _record(kind: EventKind, done: Adjudication, user: User) -> None:
     Event.record(
         kind, done.item, actor=user, language=done.item.language, adjudication=str(done.pk), decision=done.decision

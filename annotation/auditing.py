@@ -4,6 +4,7 @@ What holds for every decision of a linguist is in deciding.py. Marks count code 
 instruction, or over the response where people edited it.
 """
 
+import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -253,6 +254,18 @@ def _take_back_from_others(item: Item, done: Audit) -> None:
             raise deciding.TooLate
     item.adjudications.filter(pk__in=done.undoing["adjudications"]).update(withdrawn_at=None)
     Item.objects.filter(pk=item.pk).update(state=ItemState.ACCEPTED, decided_at=timezone.now())
+
+
+def said_before(user: User, pair: Pair) -> dict[str, str]:
+    """What the person said of this pair in the audit that they took back last, to go on from; else nothing."""
+    done = Audit.objects.filter(pair=pair, linguist=user, withdrawn_at__isnull=False).order_by("withdrawn_at").last()
+    if done is None:
+        return {"marks": "[]"}
+    said = {"marks": json.dumps(done.marks), "note": done.note, "rule": done.rule}
+    if done.outcome:
+        words = verdicts.wording_of(done.outcome)
+        said |= {"instruction": words.instruction, "input": words.input, "response_edit": words.response_edit or ""}
+    return said
 
 
 # Rules that audits suggest

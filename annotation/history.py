@@ -1,6 +1,6 @@
 """One item's whole history, as far as a person may read it: text, drafts, reviews, outcome, and who did what when."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -92,14 +92,19 @@ def history(user: User, item: Item) -> History:
 
 def said(review: Review, item: Item, user: User | None = None) -> Said:
     draft = review.candidate.instruction if review.candidate else ""
-    labels = dict(Flag.choices)
     return Said(
         review=review,
         is_own=user is not None and review.reviewer_id == user.pk,
         instruction=word_diff(draft, review.instruction) if draft else [Piece("same", review.instruction)],
         response=_against_text(item, review.spans, review.response_edit),
-        flags=[(str(labels.get(flag, flag)), note) for flag, note in review.flags.items()],
+        flags=flags_of([review]),
     )
+
+
+def flags_of(reviews: Iterable[Review]) -> list[tuple[str, str]]:
+    """What is flagged, in words, each with its note."""
+    labels = dict(Flag.choices)
+    return [(str(labels.get(flag, flag)), note) for review in reviews for flag, note in review.flags.items()]
 
 
 def _against_text(item: Item, spans: list[dict[str, int]], edit: str | None) -> list[Piece]:

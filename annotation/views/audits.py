@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -15,15 +15,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import adjudicating, auditing, deciding, history, trimming, verdicts
+from annotation import adjudicating, attention, auditing, deciding, history, trimming, verdicts
 from annotation.linguist_forms import AuditForm, AuditTagForm
-from annotation.models import Audit, AuditTag, Concern, Item, Pair
+from annotation.models import Audit, AuditTag, Concern, Item, Pair, Review
 from annotation.views.access import language_for, person
 from generation.models import Release, ReleaseState
 from xinstruct_site.people.models import Language, Role, User
 
 SHOWN = 50
-MOST_COUNTED = 100
+OWN = 10  # of one's own last decisions
 LANES = {
     "held": gettext_lazy("Asked for by reviewers"),
     "flagged": gettext_lazy("Flagged"),
@@ -46,13 +46,16 @@ def lane(request: HttpRequest, code: str) -> HttpResponse:
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     name, release = asked_lane(request, language)
     waiting = deciding.for_linguist(pairs_of(name, language, release), user).select_related("item__text")
+    flagged = Prefetch("item__reviews", Review.objects.standing().exclude(flags={}), to_attr=(to := "flagged"))
     context = lanes(request, language) | {
         "lane": name,
         "release": release,
         "candidates": Release.objects.filter(state=ReleaseState.CANDIDATE, languages=language),
-        "pairs": list(waiting[:SHOWN]),
+        "pairs": [
+            (pair, history.flags_of(getattr(pair.item, to))) for pair in waiting.prefetch_related(flagged)[:SHOWN]
+        ],
         "lane_query": lane_query(name, release),
-        "own": list(own_audits(request, language)),
+        "own": list(own_audits(request, language)[:OWN]),
     }
     return TemplateResponse(request, "annotation/audit_lane.html", context)
 
@@ -97,7 +100,7 @@ def audit(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
                 messages.success(request, DONE[done.verdict])
                 return redirect(f"{reverse('next_audit', args=[language.code])}?{lane_query(name, release)}")
     else:
-        form = AuditForm.opened(said, language, pair=pair.public_id, marks="[]")
+        form = AuditForm.opened(said, language, pair=pair.public_id, **auditing.said_before(user, pair))
     context = {
         **lanes(request, language),
         **before_deciding(pair.item, user),
@@ -107,6 +110,7 @@ def audit(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
         "pair": pair,
         "kept": trimming.quoted([(span["start"], span["end"]) for span in pair.spans], pair.item.text.body),
         "before": history.audits_of(pair.item),
+        "last": own_audits(request, language).first(),
         "waits": auditing.auditable(language).filter(pk=pair.pk).exists(),
         "tags": [*Concern.choices, *((tag.name, tag.name) for tag in auditing.own_tags(language))],
         "severities": list(SEVERITIES.items()),
@@ -127,7 +131,8 @@ def undo(request: HttpRequest, code: str, audit_id: uuid.UUID) -> HttpResponse:
         messages.error(request, str(exc))
         return redirect("audits", code=language.code)
     messages.success(request, _("Taken back. The pair is what it was before."))
-    return redirect("audit", code=language.code, public_id=done.item.public_id)
+    query = lane_query(*asked_lane(request, language))
+    return redirect(f"{reverse('audit', args=[language.code, done.item.public_id])}?{query}")
 
 
 # Rules
@@ -212,20 +217,17 @@ def pairs_of(name: str, language: Language, release: Release | None) -> QuerySet
 def own_audits(request: HttpRequest, language: Language) -> QuerySet[Audit]:
     """The linguist's own last ones, to be taken back."""
     own = Audit.objects.standing().filter(linguist=person(request), item__language=language)
-    return own.select_related("item__text").order_by("-at")[:10]
+    return own.select_related("item__text").order_by("-at")
 
 
 def lanes(request: HttpRequest, language: Language) -> dict[str, Any]:
     """The tabs, and how much waits for this person behind each but the sample, whose size says nothing."""
-    user = person(request)
-    numbers = {
-        name: at_most(deciding.for_linguist(pairs_of(name, language, None), user)) for name in LANES if name != "sample"
-    }
+    counted = attention.waiting(person(request), language)
     return {
         "language": language,
-        "tabs": [(name, label, numbers.get(name, "")) for name, label in LANES.items()],
-        "disputes": at_most(deciding.for_linguist(adjudicating.disputed(language), user)),
-        "open_rules": at_most(auditing.with_open_rules(language)),
+        "tabs": [(name, label, counted.get(name, "")) for name, label in LANES.items()],
+        "disputes": counted["disputed"],
+        "open_rules": counted["rules"],
     }
 
 
@@ -237,9 +239,3 @@ def before_deciding(item: Item, user: User) -> dict[str, Any]:
         "answers": adjudicating.answers(item),
         "is_own": deciding.is_own_work(item, user),
     }
-
-
-def at_most(rows: QuerySet[Any]) -> str:
-    """How many there are, counted to a hundred: to count on would take longer than to read."""
-    number = len(rows.values_list("pk")[:MOST_COUNTED])
-    return f"{MOST_COUNTED - 1}+" if number == MOST_COUNTED else str(number)

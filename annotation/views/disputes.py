@@ -4,6 +4,7 @@ import uuid
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -12,14 +13,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import adjudicating, deciding, verdicts
-from annotation.agreement import Wording
+from annotation.agreement import SPREAD, Wording
 from annotation.diffing import Piece, word_diff
 from annotation.history import Said
 from annotation.linguist_forms import AdjudicationForm
 from annotation.models import Adjudication, Decision, Item
 from annotation.views.access import language_for, person
-from annotation.views.audits import SHOWN, before_deciding, lanes
-from xinstruct_site.people.models import Role
+from annotation.views.audits import OWN, SHOWN, before_deciding, lanes
+from xinstruct_site.people.models import Language, Role, User
 
 
 @require_safe
@@ -28,11 +29,10 @@ from xinstruct_site.people.models import Role
 def disputes(request: HttpRequest, code: str) -> HttpResponse:
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     waiting = deciding.for_linguist(adjudicating.disputed(language), user).select_related("text")
-    own = Adjudication.objects.standing().filter(linguist=user, item__language=language)
     context = lanes(request, language) | {
         "lane": "disputed",
         "items": list(waiting[:SHOWN]),
-        "own": list(own.select_related("item__text").order_by("-at")[:10]),
+        "own": list(own_decisions(user, language)[:OWN]),
     }
     return TemplateResponse(request, "annotation/disputes.html", context)
 
@@ -45,7 +45,7 @@ def dispute(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     item = get_object_or_404(Item.objects.select_related("text", "language"), language=language, public_id=public_id)
     before = before_deciding(item, user)
-    kept = chosen(request, before["answers"])
+    kept, start = chosen(request, before["answers"]), request.GET.get("start", "")
     if request.method == "POST":
         form = AdjudicationForm(request.POST, language=language)
         if form.is_valid():
@@ -55,18 +55,19 @@ def dispute(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
                 form.add_error(None, exc.errors)
             else:
                 messages.success(request, _("Decided. Those who reviewed it read your note."))
-                rest = deciding.for_linguist(adjudicating.disputed(language), user).filter(pk__gt=item.pk)
-                if following := rest.first():
-                    return redirect("dispute", code=language.code, public_id=following.public_id)
-                return redirect("disputes", code=language.code)
+                return after(item, user)
+    elif "later" in request.GET:
+        return after(item, user)
     else:
-        form = AdjudicationForm.opened(kept, language)
+        form = AdjudicationForm.opened(kept, language, **({} if start else adjudicating.said_before(user, item)))
     context = {
         **lanes(request, language),
         **before,
         "lane": "disputed",
         "form": form,
-        "start": request.GET.get("start", ""),
+        "start": start,
+        "why": why(before["answers"]),
+        "last": own_decisions(user, language).first(),
         "between": between(before["answers"]),
         "waits": adjudicating.disputed(language).filter(pk=item.pk).exists(),
     }
@@ -87,6 +88,32 @@ def undo(request: HttpRequest, code: str, adjudication_id: uuid.UUID) -> HttpRes
         return redirect("disputes", code=language.code)
     messages.success(request, _("Taken back. The item is disputed again."))
     return redirect("dispute", code=language.code, public_id=done.item.public_id)
+
+
+def own_decisions(user: User, language: Language) -> QuerySet[Adjudication]:
+    """The linguist's own last ones, to be taken back."""
+    own = Adjudication.objects.standing().filter(linguist=user, item__language=language)
+    return own.select_related("item__text").order_by("-at")
+
+
+def after(item: Item, user: User) -> HttpResponse:
+    """On to the next disputed item, or to the list where there is none."""
+    rest = deciding.for_linguist(adjudicating.disputed(item.language), user).filter(pk__gt=item.pk)
+    if following := rest.first():
+        return redirect("dispute", code=item.language.code, public_id=following.public_id)
+    return redirect("disputes", code=item.language.code)
+
+
+def why(answers: list[Said]) -> str:
+    """What the reviews that counted go apart in."""
+    counted = [said.review for said in answers if said.review.slot_id]
+    accepts = [review for review in counted if review.decision == Decision.ACCEPT]
+    overalls = [review.overall for review in accepts if review.overall]
+    if len(accepts) < len(counted):
+        return _("Some accept it and some reject it.")
+    if overalls and max(overalls) - min(overalls) >= SPREAD:
+        return _("All accept it, but their overall ratings lie far apart.")
+    return _("All accept it, in different words.")
 
 
 def chosen(request: HttpRequest, answers: list[Said]) -> Wording:

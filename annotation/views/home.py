@@ -4,9 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from annotation import adjudicating, auditing, comments, deciding, queues, voting
+from annotation import attention, comments, queues, voting
 from annotation.overview import pipelines
-from annotation.views.audits import at_most
 from generation.queueing import live_workers
 from xinstruct_site.people import guidelines
 from xinstruct_site.people.models import Language, Role, User
@@ -50,9 +49,6 @@ def waiting_for(user: User) -> list[tuple[Language, int]]:
     return [(language, queues.free_items(user, language)) for language in languages]
 
 
-def for_linguists(user: User, language: Language) -> list[str] | None:
-    """How many held pairs and disputed items wait for this person; None where they are no linguist there."""
-    if not user.has_role(language, Role.LINGUIST):
-        return None
-    held = deciding.for_linguist(auditing.held(language), user)
-    return [at_most(held), at_most(deciding.for_linguist(adjudicating.disputed(language), user))]
+def for_linguists(user: User, language: Language) -> dict[str, str] | None:
+    """How much of what waits for this person's decision; None where they are no linguist there."""
+    return attention.waiting(user, language) if user.has_role(language, Role.LINGUIST) else None

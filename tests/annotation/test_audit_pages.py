@@ -98,6 +98,43 @@ def test_fix_from_the_page_makes_the_pair_and_taking_it_back_undoes_it(client, l
     assert Pair.objects.current().get().state == PairState.HELD
 
 
+def test_audit_that_is_taken_back_is_written_in_the_form_again(client, linguist, item):
+    client.force_login(linguist)
+    address = reverse("audit", args=["ur", item.public_id]) + "?lane=flagged"
+    mark = {"part": "text", "start": 0, "end": 4, "quote": BODY[:4], "tag": "taboo", "severity": 1, "note": ""}
+    said = {"marks": json.dumps([mark]), "note": "ایک", "rule": "دو", "instruction": "Explain the rite."}
+    posted(client, address, verdict="fix", response_edit="", **said)
+    back = client.post(reverse("undo_audit", args=["ur", Audit.objects.get().pk]) + "?lane=flagged")
+    assert back.url == address
+    form = client.get(address).context["form"]
+    shown = {name: form[name].value() for name in said}
+    assert json.loads(shown.pop("marks")) == [mark]
+    assert shown == {name: words for name, words in said.items() if name != "marks"}
+    client.force_login(make_user(language=item.language, role=Role.LINGUIST))
+    form = client.get(address).context["form"]
+    assert (form["note"].value() or "", form["marks"].value()) == ("", "[]")
+
+
+def test_lane_and_page_say_why_reviewers_asked(client, linguist, item):
+    client.force_login(linguist)
+    for address in (reverse("audits", args=["ur"]), reverse("audit", args=["ur", item.public_id])):
+        assert "a rite" in client.get(address).content.decode().partition('class="answers"')[0]
+
+
+def test_dispute_says_what_it_is_about_and_later_leads_to_the_next(client, urdu, linguist, disputed):
+    client.force_login(linguist)
+    far_apart, worded = make_items(urdu, 2)
+    decide(far_apart, accepting(overall=3), accepting(overall=5))
+    decide(worded, accepting("One."), accepting("Two."), accepting("Three."))
+    words = {disputed: "some reject it", far_apart: "lie far apart", worded: "in different words"}
+    address = reverse("dispute", args=["ur", disputed.public_id])
+    for item, about in words.items():
+        assert address.endswith(f"/{item.public_id}/")
+        assert about in client.get(address).content.decode()
+        address = client.get(address, {"later": "1"}).url
+    assert address == reverse("disputes", args=["ur"])
+
+
 def test_suggested_rule_goes_into_the_guidelines_with_its_example(client, urdu, linguist, item, zara):
     client.force_login(linguist)
     mark = {"part": "text", "start": 0, "end": 4, "quote": BODY[:4], "tag": "taboo", "severity": 1, "note": "why"}
@@ -194,4 +231,4 @@ def test_form_that_was_read_before_somebody_fixed_the_pair_decides_nothing(clien
     assert late.status_code == 422
     assert "decided on this meanwhile" in late.content.decode()
     assert Audit.objects.get().linguist == linguist
-    assert "Nothing waits here." in client.get(reverse("audits", args=["ur"]) + "?lane=flagged").content.decode()
+    assert "Nothing waits here" in client.get(reverse("audits", args=["ur"]) + "?lane=flagged").content.decode()

@@ -52,9 +52,8 @@ def mark(page: Page, part: str, quote: str, tag: str, severity: str = "serious")
     expect(page.locator("[data-key=pass] kbd")).to_have_count(1)  # the script is there
     page.evaluate(SELECT, [part, quote, 0, 0])
     expect(page.locator("#marking")).to_have_text(quote.strip())
-    page.get_by_label("What is it?").select_option(tag)
-    page.get_by_label("How bad?").select_option(label=severity)
-    page.get_by_role("button", name="Mark", exact=True).click()
+    page.get_by_role("radio", name=severity).check()
+    page.locator(f"[data-tag={tag}]").click()
     expect(page.locator(f"[data-part={part}] mark").first).to_be_visible()
 
 
@@ -88,7 +87,7 @@ def test_what_a_linguist_marks_is_what_is_stored(
             mark(page, "text", quote, "register")
         # Over both, now that they are drawn: from the middle of one to the middle of the other.
         page.evaluate(SELECT, ["text", "", 10, 50])
-        page.get_by_role("button", name="Mark", exact=True).click()
+        page.locator("[data-tag=register]").click()
         mark(page, "instruction", "what the author remembers", "anglocentric", "grave")
         expect(page.locator("#marks li")).to_have_count(4)
         page.keyboard.press("p")

@@ -30,7 +30,10 @@ const KEYS = [
   { word: "exclude", show: "X", key: "x", code: "KeyX", act: press },
   { word: "back", show: "B", key: "b", code: "KeyB", act: press },
   { word: "later", show: "N", key: "n", code: "KeyN", act: press },
-  { word: "mark", show: "M", key: "m", code: "KeyM", act: () => find("#mark-bar:not([hidden]) select")?.focus() },
+  { word: "select", show: "T", key: "t", code: "KeyT", here: "[data-part][tabindex]", act: nextPart },
+  { word: "mark", show: "M", key: "m", code: "KeyM", here: "#mark-bar", act: () => find("#mark-bar:not([hidden]) input[id]")?.focus() },
+  { word: "tag", show: "1–9", key: /^[1-9]$/, code: /^(?:Digit|Numpad)([1-9])$/, here: "[data-tag]", act: tag },
+  { word: "severity", show: "S", key: "s", code: "KeyS", act: nextSeverity },
   { word: "leave", show: "Esc", key: "Escape", always: true, here: "body", act: () => document.activeElement?.blur() },
   { word: "help", show: "?", key: "?", here: "#keys", act: showKeys },
 ];
@@ -45,6 +48,21 @@ function rate(level) {
 
 function because(number) {
   find(`button[data-reason="${number}"]`)?.click();
+}
+
+// The text first, and from one part of a pair on to the next.
+function nextPart() {
+  const parts = findAll("[data-part][tabindex]");
+  parts[(parts.indexOf(document.activeElement) + 1) % parts.length].focus();
+}
+
+function tag(number) {
+  findAll("#mark-bar:not([hidden]) [data-tag]")[number - 1]?.click();
+}
+
+function nextSeverity() {
+  const radios = findAll("#mark-bar:not([hidden]) [name=severity]");
+  radios[(radios.findIndex((radio) => radio.checked) + 1) % radios.length]?.click();
 }
 
 const choices = () => findAll("[name=choice]", form() ?? document.body);
