@@ -46,14 +46,14 @@ def lane(request: HttpRequest, code: str) -> HttpResponse:
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     name, release = asked_lane(request, language)
     waiting = deciding.for_linguist(pairs_of(name, language, release), user).select_related("item__text")
-    flagged = Prefetch("item__reviews", Review.objects.standing().exclude(flags={}), to_attr=(to := "flagged"))
+    flagged = Prefetch("item__reviews", Review.objects.standing().exclude(flags={}), to_attr="flagged")
+    pairs = list(waiting.prefetch_related(flagged)[:SHOWN])
+    flags = [history.flags_of(pair.item.flagged) for pair in pairs]  # type: ignore[attr-defined]
     context = lanes(request, language) | {
         "lane": name,
         "release": release,
         "candidates": Release.objects.filter(state=ReleaseState.CANDIDATE, languages=language),
-        "pairs": [
-            (pair, history.flags_of(getattr(pair.item, to))) for pair in waiting.prefetch_related(flagged)[:SHOWN]
-        ],
+        "pairs": list(zip(pairs, flags, strict=True)),
         "lane_query": lane_query(name, release),
         "own": list(own_audits(request, language)[:OWN]),
     }

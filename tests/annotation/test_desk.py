@@ -132,7 +132,7 @@ def rows_behind(client, address: str) -> int:
     """How many rows a list has on all its pages; of reviews, how many it says there are."""
     rows = 0
     while address:
-        page = client.get(address).content.decode()
+        page = re.sub(r'<ul class="facts.*?</ul>', "", client.get(address).content.decode(), flags=re.DOTALL)
         if reviews := re.search(r"(\d+) reviews? w", page):
             return int(reviews[1])
         first = re.search(r'<tbody>.*?</tbody>|<ul class="work-rows">.*?</ul>', page, re.DOTALL)
