@@ -67,7 +67,7 @@ class World:
         from xinstruct_site.people.models import User
 
         reviewed = item.reviews.filter(withdrawn_at=None).values("reviewer")
-        return self.one_of(User.objects.filter(pk__in=self.linguists).exclude(pk__in=reviewed))  # type: ignore[no-any-return]
+        return self.one_of(User.objects.filter(pk__in=self.linguists).exclude(pk__in=reviewed))
 
 
 def make_world(items: int, seed: int) -> World:

@@ -67,9 +67,19 @@ def differences(language: "Language", people: list[int]) -> list[str]:
 
 def shown(language: "Language", users: "list[User]") -> dict[str, Any]:
     """What the pages say, by the functions that they ask."""
-    from annotation import adjudicating, auditing, comments, desk, finding, overview, policies, queues, screening
+    from annotation import (
+        adjudicating,
+        auditing,
+        comments,
+        deciding,
+        desk,
+        finding,
+        overview,
+        policies,
+        queues,
+        screening,
+    )
     from annotation.models import Tally
-    from annotation.views.home import waiting_items
 
     numbers: dict[str, Any] = {}
     for user in users:
@@ -77,13 +87,13 @@ def shown(language: "Language", users: "list[User]") -> dict[str, Any]:
         seeming = sum(Tally.objects.filter(language=language, person=user).values_list("seeming", flat=True))
         numbers[f"accepted, to {user}"] = done.language_accepted - seeming
         numbers[f"reviews of {user}"] = done.total
-        numbers[f"waiting for {user}"] = waiting_items(user, language)
+        numbers[f"waiting for {user}"] = queues.free_items(user, language)
         threads = comments.heads(user, language)
         numbers[f"threads of {user}"] = (threads.count(), threads.filter(resolved_at=None).count())
         if finding.leads(user, language):
-            numbers[f"held for {user}"] = auditing.for_linguist(auditing.held(language), user).count()
-            numbers[f"flagged for {user}"] = auditing.for_linguist(auditing.flagged(language), user).count()
-            disputed = adjudicating.for_linguist(adjudicating.disputed(language), user)
+            numbers[f"held for {user}"] = deciding.for_linguist(auditing.held(language), user).count()
+            numbers[f"flagged for {user}"] = deciding.for_linguist(auditing.flagged(language), user).count()
+            disputed = deciding.for_linguist(adjudicating.disputed(language), user)
             numbers[f"disputed for {user}"] = disputed.count()
     for tally in Tally.objects.filter(language=language).exclude(number=0):
         numbers[f"on {tally.day} by {tally.person_id}"] = tally.number
@@ -217,7 +227,7 @@ def waiting_for(user: "User", rows: Rows, *, leads: bool, reviewed: set[int], ev
     return {
         slot.item_id
         for slot in rows.slots
-        if (slot.state == "free" or (slot.state == "held" and slot.lease_expires_at < rows.now))
+        if (slot.state == "free" or (slot.state == "held" and (slot.lease_expires_at or rows.now) < rows.now))
         and slot.item_id not in held | skipped | reviewed
         and (leads or not slot.for_linguists)
         and (slot.gold_text_id is None or (not leads and slot.gold_text_id not in met))
@@ -256,9 +266,12 @@ def broken(rows: Rows) -> list[str]:
     """What rows say against each other."""
     found = []
     current = {pair.item_id: pair for pair in rows.pairs}
+    states: dict[str, set[str | None]] = {
+        "accepted": {"accepted", "held", "excluded"},
+        "disputed": {"disputed", None},
+    }
     for item in rows.items.values():
         pair = current.get(item.pk)
-        states = {"accepted": {"accepted", "held", "excluded"}, "disputed": {"disputed", None}}
         if item.kind != "practice" and (pair and pair.state) not in states.get(item.state, {None}):
             found.append(f"{item} is {item.state} and its pair {pair and pair.state}")
         open_slots = [slot for slot in rows.slots_of[item.pk] if slot.state in OPEN]

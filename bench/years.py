@@ -4,7 +4,7 @@ Decisions that differ by person and by item, with the outcomes that follow; audi
 copies, questions, skips, unsent work, versions of the guidelines and of the policy, a release that waits for audit.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xinstruct_site.people.models import Language, User
@@ -18,7 +18,11 @@ def years_of_work(language: "Language", everybody: "list[User]") -> None:
     from xinstruct_site.people.models import Membership, Role
 
     Membership.objects.filter(user__in=everybody[:2]).update(role=Role.LINGUIST)
-    values = {"language": language.pk, "linguist": everybody[1].pk, "people": [user.pk for user in everybody]}
+    values: dict[str, Any] = {
+        "language": language.pk,
+        "linguist": everybody[1].pk,
+        "people": [user.pk for user in everybody],
+    }
     with connection.cursor() as cursor:
         for sql in STEPS:
             cursor.execute(sql, values)
