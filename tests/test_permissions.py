@@ -178,6 +178,7 @@ TABLE: dict[str, Row] = {
     "continue_finetune": Row(None, MAINTAINERS),
     "profile": Row(SIGNED_IN, SIGNED_IN),
     "demographics": Row(None, SIGNED_IN),
+    "newer_agreement": Row(OF_ALL, OF_ALL),
     "agreement": Row(SIGNED_IN, SIGNED_IN),
     "interface_language": Row(None, ANYBODY),
     "invitation": Row(ANYBODY, ANYBODY),

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from annotation import attention, comments, queues, voting
 from annotation.overview import pipelines
 from generation.queueing import live_workers
-from xinstruct_site.people import guidelines
+from xinstruct_site.people import agreements, guidelines
 from xinstruct_site.people.models import Language, Role, User
 
 
@@ -38,6 +38,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "pipelines": pipelines(Language.objects.for_roles(user, {Role.MAINTAINER})),
             "queue_unreachable": workers is None,
             "no_worker": workers == [],
+            "has_newer_agreement": user.is_maintainer_of_all and agreements.has_newer(),
         }
     return TemplateResponse(request, "annotation/home.html", context)
 

@@ -4,8 +4,10 @@ import pytest
 from django.urls import reverse
 
 from tests.factories import make_user
+from xinstruct_site.management.commands import doctor
+from xinstruct_site.people import agreements
 from xinstruct_site.people.markdown import render
-from xinstruct_site.people.models import Acceptance, ContributorAgreement
+from xinstruct_site.people.models import Acceptance, ContributorAgreement, Event, EventKind
 
 pytestmark = pytest.mark.django_db
 
@@ -106,3 +108,44 @@ def test_markdown_keeps_what_guidelines_need():
     assert "<li>" in html
     assert "<table>" in html
     assert 'rel="noopener nofollow"' in html
+
+
+# A newer text of ours
+
+
+def test_the_hash_of_our_text_is_the_last_in_the_list():
+    assert agreements.digest(agreements.our_text()) == agreements.OURS_SHA256[-1], "add the hash of the changed text"
+
+
+def test_who_maintains_all_is_told_of_a_newer_text_and_publishes_it(client, aino, maintainer, monkeypatch):
+    old = agreements.current_agreement()
+    agreements.accept(aino, old)
+    address = reverse("newer_agreement")
+    client.force_login(maintainer)
+    assert address not in client.get("/").content.decode()
+    assert "none" in client.get(address).content.decode()
+    assert client.post(address).status_code == 302  # and nothing happens
+    monkeypatch.setattr(agreements, "OURS_SHA256", (agreements.digest(old.body), "of the newer text"))
+    monkeypatch.setattr(agreements, "our_text", lambda: "# Newer")
+
+    assert address in client.get("/").content.decode()
+    assert doctor.agreement().status == doctor.WARNING
+    assert "Newer</h1>" in client.get(address).content.decode()
+    for _twice in range(2):
+        client.post(address)
+
+    newest = ContributorAgreement.current()
+    assert (newest.version, newest.body, newest.licence_id) == (2, "# Newer", old.licence_id)
+    assert ContributorAgreement.objects.count() == 2
+    assert Event.objects.get(kind=EventKind.AGREEMENT_PUBLISHED).actor == maintainer
+    assert not agreements.newest_if_accepted(aino)
+    assert address not in client.get("/").content.decode()
+    assert doctor.agreement().status == doctor.GOOD
+
+
+def test_a_house_with_a_text_of_its_own_is_left_alone(client, maintainer):
+    agreements.current_agreement()
+    ContributorAgreement.objects.create(version=2, body="# Our own")
+
+    assert not agreements.has_newer()
+    assert agreements.publish_ours(maintainer) is None

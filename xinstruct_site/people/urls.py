@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.profile, name="profile"),
     path("demographics/", views.demographics, name="demographics"),
     path("agreement/", views.agreement, name="agreement"),
+    path("agreement/newer/", views.newer_agreement, name="newer_agreement"),
     path("interface-language/", views.interface_language, name="interface_language"),
     path("invitation/<str:token>/", views.invitation, name="invitation"),
     path("sign-in/<slug:public_id>/<str:token>/", views.sign_in_link, name="sign_in_link"),

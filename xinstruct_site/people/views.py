@@ -5,6 +5,7 @@ from typing import cast
 from allauth.account.utils import perform_login
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -86,6 +87,25 @@ def agreement(request: HttpRequest) -> HttpResponse:
         "next": safe_next(request),
     }
     return TemplateResponse(request, "account/agreement.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def newer_agreement(request: HttpRequest) -> HttpResponse:
+    """Our text where it is newer than the one that people agree to here. For maintainers of all, to publish."""
+    user = cast("User", request.user)
+    if not user.is_maintainer_of_all:
+        raise PermissionDenied
+    if request.method == "POST":
+        if published := agreements.publish_ours(user):
+            messages.success(request, _("Version %(number)s is published.") % {"number": published.version})
+        return redirect("agreement")
+    context = {
+        "agreement": agreements.current_agreement(),
+        "body": render(agreements.our_text()),
+        "has_newer": agreements.has_newer(),
+    }
+    return TemplateResponse(request, "account/newer_agreement.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

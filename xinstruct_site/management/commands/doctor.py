@@ -11,10 +11,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.urls import reverse
 
 from generation import backends, loading
 from generation.queueing import live_workers
 from xinstruct_site import embedded
+from xinstruct_site.people import agreements
+from xinstruct_site.people.models import ContributorAgreement
 
 DISK_GB_MIN = 2
 GOOD, WARNING, BAD = "ok", "warning", "fails"
@@ -80,6 +83,15 @@ def database() -> Iterator[Finding]:
     else:
         yield Finding("migrations", GOOD, "all applied")
         yield Finding("pgvector", GOOD if vector else BAD, vector or "missing: CREATE EXTENSION vector")
+        yield agreement()
+
+
+def agreement() -> Finding:
+    if agreements.has_newer():
+        where = f"{reverse('newer_agreement')} shows it to a maintainer of all, to publish"
+        return Finding("agreement", WARNING, f"ours has changed since yours was published: {where}")
+    published = ContributorAgreement.current()
+    return Finding("agreement", GOOD, f"version {published.version}" if published else "ours, once somebody reads it")
 
 
 def queue() -> Iterator[Finding]:

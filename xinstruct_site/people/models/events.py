@@ -17,6 +17,7 @@ class EventKind(models.TextChoices):
     INVITATION_WITHDRAWN = "invitation_withdrawn"
     JOINED = "joined"
     AGREED = "agreed"
+    AGREEMENT_PUBLISHED = "agreement_published"
     GUIDELINES_CHANGED = "guidelines_changed"
     POLICY_CHANGED = "policy_changed"
     GOLD_MADE = "gold_made"
