@@ -48,11 +48,36 @@ def aino(finnish):
 
 
 @pytest.fixture
+def ilmo(finnish):
+    """Reviews Finnish too."""
+    from tests.factories import make_user
+
+    return make_user("ilmo@example.org", finnish)
+
+
+@pytest.fixture
 def zara(urdu):
     """Reviews Urdu."""
     from tests.factories import make_user
 
     return make_user("zara@example.org", urdu)
+
+
+@pytest.fixture
+def omar(urdu):
+    """Reviews Urdu too."""
+    from tests.factories import make_user
+
+    return make_user("omar@example.org", urdu)
+
+
+@pytest.fixture
+def lead(urdu):
+    """Leads Urdu."""
+    from tests.factories import make_user
+    from xinstruct_site.people.models import Role
+
+    return make_user("lead@example.org", urdu, role=Role.LINGUIST)
 
 
 @pytest.fixture
@@ -69,6 +94,13 @@ def stranger(db):
     from xinstruct_site.people.models import User
 
     return User.objects.create_user("stranger@example.org", "a long password")
+
+
+@pytest.fixture
+def signed_in(client, aino):
+    """The browser of somebody who reviews Finnish."""
+    client.force_login(aino)
+    return client
 
 
 @pytest.fixture

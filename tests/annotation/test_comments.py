@@ -15,11 +15,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def lead(urdu):
-    return make_user("lead@example.org", urdu, role=Role.LINGUIST)
-
-
-@pytest.fixture
 def item(urdu) -> Item:
     return make_items(urdu)[0]
 

@@ -12,14 +12,9 @@ from django.utils import timezone
 from annotation import auditing, comments, desk, finding, gold, jobs, queues, reviewing, tallies
 from annotation.models import DeskFigures, Flag, Item, Pause, Review, Signal, Slot
 from tests.factories import accepting, decide, make_items, make_language, make_text, make_user, rejecting
-from xinstruct_site.people.models import Event, EventKind, Invitation, Role
+from xinstruct_site.people.models import Event, EventKind, Invitation
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def lead(urdu):
-    return make_user("lead@example.org", urdu, role=Role.LINGUIST)
 
 
 def page_of(client, user, name: str, *args: str) -> str:

@@ -23,12 +23,6 @@ def item(finnish) -> Item:
     return item
 
 
-@pytest.fixture
-def signed_in(client, aino):
-    client.force_login(aino)
-    return client
-
-
 def asked(page: str) -> str:
     return re.search(r'name="stamp"\s+value="([^"]+)"', page)[1]
 

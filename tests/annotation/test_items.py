@@ -17,16 +17,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def omar(urdu):
-    return make_user("omar@example.org", urdu)
-
-
-@pytest.fixture
-def lead(urdu):
-    return make_user("lead@example.org", urdu, role=Role.LINGUIST)
-
-
-@pytest.fixture
 def items(urdu) -> list[Item]:
     return make_items(urdu, texts=[make_text(urdu, f"متن {n}۔ " * 30, title=f"عنوان {n}") for n in range(4)])
 

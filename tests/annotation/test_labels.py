@@ -15,13 +15,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def finnish(finnish):
-    finnish.overlap = finnish.quorum = 1
-    finnish.save()
-    return finnish
-
-
-@pytest.fixture
 def decided(aino, finnish) -> list[Item]:
     """Twelve items: even ones accepted with 4 or 5, odd ones rejected."""
     items = make_items(finnish, 12)

@@ -18,18 +18,6 @@ HTMX = {"HX-Request": "true"}
 HEADERS = pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
 
 
-@pytest.fixture
-def omar(urdu):
-    """Reviews Urdu too."""
-    return make_user("omar@example.org", urdu)
-
-
-@pytest.fixture
-def signed_in(client, aino):
-    client.force_login(aino)
-    return client
-
-
 def decide(user, item: Item, submission=None) -> Review:
     """The person claims the item itself and decides on it."""
     assert queues.claim_again(user, item)

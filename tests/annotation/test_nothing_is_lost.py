@@ -27,18 +27,6 @@ def item(finnish) -> Item:
     return make_items(finnish, texts=[make_text(finnish, BODY)])[0]
 
 
-@pytest.fixture
-def signed_in(client, aino):
-    client.force_login(aino)
-    return client
-
-
-@pytest.fixture
-def ilmo(finnish):
-    """Reviews Finnish too."""
-    return make_user("ilmo@example.org", finnish)
-
-
 def undo(client, **data: str):
     review = Review.objects.standing().latest("submitted_at")
     return client.post(reverse("undo", args=[review.item.language.code, review.pk]), data)

@@ -15,11 +15,6 @@ from xinstruct_site.people.models import Event, EventKind, Language, PolicyVersi
 A, B = Wording("a"), Wording("b")
 
 
-@pytest.fixture
-def lead(urdu):
-    return make_user("lead@example.org", urdu, role=Role.LINGUIST)
-
-
 def fresh(language):
     return Language.objects.get(pk=language.pk)
 

@@ -54,12 +54,6 @@ def linguist(finnish):
     return make_user("linguist@example.org", finnish, role=Role.LINGUIST)
 
 
-@pytest.fixture
-def signed_in(client, aino):
-    client.force_login(aino)
-    return client
-
-
 def address(lesson: Lesson) -> str:
     return reverse("practise", args=["fi", lesson.item.public_id])
 

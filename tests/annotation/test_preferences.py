@@ -15,13 +15,6 @@ from tests.factories import accepting, make_candidate, make_items, make_run, mak
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def finnish(finnish):
-    finnish.overlap = finnish.quorum = 1
-    finnish.save()
-    return finnish
-
-
 def item_with(language, *drafts: str) -> Item:
     """An item whose card shows these drafts."""
     text, run = make_text(language), make_run(language)

@@ -36,11 +36,6 @@ def why_empty(user, language) -> QueueEmpty:
     return caught.value
 
 
-@pytest.fixture
-def omar(urdu):
-    return make_user("omar@example.org", urdu)
-
-
 # Opening
 
 

@@ -28,11 +28,6 @@ def urdu(db):
     return make_language("ur", recheck_days=DAYS)
 
 
-@pytest.fixture
-def omar(urdu):
-    return make_user("omar@example.org", urdu)
-
-
 def let_days_pass(days: float = DAYS) -> None:
     """For everything that was reviewed so far."""
     back = dt.timedelta(days=days)

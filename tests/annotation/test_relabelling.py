@@ -36,11 +36,6 @@ def item(urdu) -> Item:
     return make_items(urdu, texts=[text])[0]
 
 
-@pytest.fixture
-def omar(urdu):
-    return make_user("omar@example.org", urdu)
-
-
 def wrong(language: Language | None, note: str = "") -> dict:
     return {"flags": {Flag.WRONG_LANGUAGE: note}, "relabel": language}
 

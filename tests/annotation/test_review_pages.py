@@ -32,18 +32,6 @@ def item(finnish) -> Item:
     return make_items(finnish)[0]
 
 
-@pytest.fixture
-def ilmo(finnish):
-    """Reviews Finnish too."""
-    return make_user("ilmo@example.org", finnish)
-
-
-@pytest.fixture
-def signed_in(client, aino):
-    client.force_login(aino)
-    return client
-
-
 def address(item: Item, name: str = "review_item") -> str:
     return reverse(name, args=[item.language.code, item.public_id])
 

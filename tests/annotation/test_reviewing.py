@@ -27,11 +27,6 @@ EVERY_KIND = "  می‌خواهم\u202e x\u202c Cho\u031b\u0323\t👩‍👩‍�
 
 
 @pytest.fixture
-def omar(urdu):
-    return make_user("omar@example.org", urdu)
-
-
-@pytest.fixture
 def lee(urdu):
     return make_user("lee@example.org", urdu)
 
