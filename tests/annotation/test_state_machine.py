@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ from xinstruct_site.people.models import Language
 
 PEOPLE = 4
 ITEMS = 3
+REST = 7  # days until a self-recheck, where the policy knows them
 OPEN = {SlotState.FREE, SlotState.HELD}
 people = st.integers(0, PEOPLE - 1)
 items = st.integers(0, ITEMS - 1)
@@ -47,13 +49,14 @@ decisions = st.one_of(
 class PeopleAtWork(RuleBasedStateMachine):
     """Four people over three items of one language."""
 
-    @initialize(policy=st.sampled_from([(1, 1), (2, 1), (2, 2), (3, 2), (3, 3)]))
-    def start(self, policy):
+    @initialize(policy=st.sampled_from([(1, 1), (2, 1), (2, 2), (3, 2), (3, 3)]), rests=st.booleans())
+    def start(self, policy, rests):
         tables = ", ".join(f'"{name}"' for name in connection.introspection.table_names() if not _is_kept(name))
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
         overlap, quorum = policy
-        self.language = make_language("ur", overlap=overlap, quorum=quorum)
+        rest = REST if rests and overlap > 1 else 0
+        self.language = make_language("ur", overlap=overlap, quorum=quorum, recheck_days=rest)
         self.people = [make_user(language=self.language) for _ in range(PEOPLE)]
         self.items = make_items(self.language, ITEMS)
         self.versions = {}
@@ -80,7 +83,9 @@ class PeopleAtWork(RuleBasedStateMachine):
         if own:
             assert slot.pk in own
         else:
-            assert not Review.objects.standing().filter(item=slot.item, reviewer=user).exists()
+            assert not slot.wordings or not self.own(user, slot.item)
+            assert slot.review_pass == (2 if self.is_due(user, slot.item) else 1)
+            assert slot.review_pass == 2 or not self.own(user, slot.item)
             assert not slot.item.skips.filter(user=user).exists()
             holder, lease = held_before.get(slot.pk, (None, None))
             assert holder is None or lease < timezone.now()
@@ -142,10 +147,17 @@ class PeopleAtWork(RuleBasedStateMachine):
             return
         self.submit(self.people[who], slot.item, decision)
 
+    @rule()
+    def days_pass(self):
+        days = dt.timedelta(days=REST)
+        Review.objects.update(submitted_at=F("submitted_at") - days)
+        Slot.objects.exclude(recheck_from=None).update(recheck_from=F("recheck_from") - days)
+        tallies.recount()
+
     def submit(self, user, item, decision):
         sent = rejecting() if decision is None else accepting(**decision)
         is_theirs = item.slots.filter(holder=user, state=SlotState.HELD).exists()
-        has_reviewed = Review.objects.standing().filter(item=item, reviewer=user).exists()
+        has_reviewed = bool(self.own(user, item)) and not self.is_due(user, item)
         is_open = Item.objects.get(pk=item.pk).state == ItemState.OPEN
         try:
             outcome = reviewing.submit(user, item, sent)
@@ -154,6 +166,7 @@ class PeopleAtWork(RuleBasedStateMachine):
             assert not Review.objects.filter(pk=sent.id).exists()
             return
         assert not has_reviewed
+        assert outcome.review.review_pass == len(self.own(user, item))
         assert outcome.counted == (is_theirs and is_open)
         again = reviewing.submit(user, item, sent)
         assert (again.review, again.counted, again.replayed) == (outcome.review, outcome.counted, True)
@@ -170,6 +183,10 @@ class PeopleAtWork(RuleBasedStateMachine):
     def withdraw(self, data):
         reviews = Review.objects.standing().select_related("item__text", "item__language", "reviewer")
         review = data.draw(st.sampled_from(list(reviews.order_by("item", "submitted_at"))))
+        if review.review_pass == 1 and len(self.own(review.reviewer, review.item)) > 1:
+            with pytest.raises(reviewing.SecondLookStands):
+                reviewing.withdraw(review.reviewer, review)
+            return
         reviewing.withdraw(review.reviewer, review)
         assert review.withdrawn_at
         assert Autosave.objects.filter(user=review.reviewer, item=review.item).exists()
@@ -202,14 +219,22 @@ class PeopleAtWork(RuleBasedStateMachine):
             assert all(review.slot.holder_id == review.reviewer_id for review in counted)
             waiting = [slot for slot in slots if slot.state in OPEN]
             assert len(waiting) == (max(item.overlap - len(counted), 1) if item.state == ItemState.OPEN else 0)
-            reviewers = sorted(review.reviewer_id for review in counted)
-            assert all(slot.reviewed_by == reviewers for slot in waiting)
+            assert all(review.slot.review_pass == review.review_pass for review in counted)
+            reviewers = Counter(review.reviewer_id for review in counted)
+            assert all(slot.reviewed_by == sorted(reviewers) for slot in waiting)
+            once = [review.submitted_at for review in counted if reviewers[review.reviewer_id] == 1]
+            due = min(once) + dt.timedelta(days=REST) if once and item.recheck_days else None
+            assert all(slot.recheck_from == (None if slot.wordings else due) for slot in waiting)
 
     @invariant()
-    def nobody_has_two_slots_or_two_reviews_of_an_item(self):
-        holders = Counter(Slot.objects.exclude(holder=None).exclude(state="closed").values_list("item", "holder"))
+    def nobody_has_two_slots_or_two_reviews_of_an_item_but_for_a_recheck(self):
+        taken = Slot.objects.exclude(holder=None).exclude(state="closed")
+        holders = Counter(taken.values_list("item", "holder"))
         reviewers = Counter(Review.objects.standing().values_list("item", "reviewer"))
-        assert max([*holders.values(), *reviewers.values()], default=1) == 1
+        most = 2 if self.language.recheck_days else 1
+        assert max([*holders.values(), *reviewers.values()], default=1) <= most
+        held = Counter(taken.filter(state="held").values_list("item", "holder"))
+        assert max(held.values(), default=1) == 1
 
     @invariant()
     def state_and_pair_are_the_verdict(self):
@@ -224,7 +249,9 @@ class PeopleAtWork(RuleBasedStateMachine):
                 assert pair.state == PairState.ACCEPTED
                 assert pair.instruction == reached.wording.instruction
                 agreed = [review for review in counted if str(review.pk) in pair.decided_by]
-                assert len({review.reviewer_id for review in agreed}) == len(pair.decided_by) >= item.quorum
+                assert len(agreed) == len(pair.decided_by) >= item.quorum
+                firsts = [review for review in agreed if review.review_pass == 1]
+                assert len({review.reviewer_id for review in firsts}) == len(firsts)
             else:
                 assert item.state == (reached.result.value if decided else ItemState.OPEN)
                 assert (pair is not None) == (decided and reached.result == Result.DISPUTED)
@@ -247,8 +274,28 @@ class PeopleAtWork(RuleBasedStateMachine):
         if not waiting:
             return EmptyReason.ALL_DONE
         for_them = [slot for slot in waiting if not self.has_met(user, slot.item)]
-        assert all(slot.state == SlotState.HELD and slot.lease_expires_at > timezone.now() for slot in for_them)
-        return EmptyReason.ALL_HELD if for_them else EmptyReason.ONLY_YOURS
+        assert all(map(is_held, for_them))
+        if for_them:
+            return EmptyReason.ALL_HELD
+        mine = [slot for slot in waiting if slot.recheck_from and not is_held(slot) and self.may_recheck(user, slot)]
+        assert not any(self.is_due(user, slot.item) for slot in mine)
+        return EmptyReason.RECHECK_LATER if mine else EmptyReason.ONLY_YOURS
+
+    def may_recheck(self, user, slot) -> bool:
+        """Now or later, going by their reviews, skips and slots of the item."""
+        own = self.own(user, slot.item)
+        at_it = Slot.objects.filter(item=slot.item, holder=user, review_pass=2).exists()
+        return len(own) == 1 and bool(own[0].slot_id) and not at_it and not slot.item.skips.filter(user=user).exists()
+
+    @staticmethod
+    def own(user, item) -> list[Review]:
+        return list(Review.objects.standing().filter(item=item, reviewer=user))
+
+    def is_due(self, user, item) -> bool:
+        """Whether their next review is a self-recheck, and its time has come."""
+        own = self.own(user, item)
+        rest = dt.timedelta(days=self.language.recheck_days)
+        return bool(rest and len(own) == 1 and own[0].slot_id and own[0].submitted_at + rest <= timezone.now())
 
     @staticmethod
     def has_met(user, item) -> bool:
@@ -257,6 +304,10 @@ class PeopleAtWork(RuleBasedStateMachine):
             or item.skips.filter(user=user).exists()
             or item.reviews.standing().filter(reviewer=user).exists()
         )
+
+
+def is_held(slot: Slot) -> bool:
+    return slot.state == SlotState.HELD and slot.lease_expires_at > timezone.now()
 
 
 def _is_kept(table: str) -> bool:
