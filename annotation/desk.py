@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from annotation import figures, finding
 from annotation.editing import kind_of_edit
-from annotation.models import DeskFigures, ItemKind, ItemState, Pair, Review, Signal, Tally
+from annotation.models import DeskFigures, ItemKind, Pair, Review, Signal, Tally
 from annotation.overview import pipelines
 from xinstruct_site.people.models import Language, User
 
@@ -147,11 +147,10 @@ def pace(language: Language) -> tuple[list[tuple[dt.date, int]], list[tuple[dt.d
 
 
 def differing(language: Language, one: User, other: User) -> QuerySet[Review]:
-    """The first person's reviews of decided items on which the second decided otherwise, newest first."""
+    """The first person's reviews of items on which the second decided otherwise, newest first."""
     counted = Review.objects.standing().filter(slot__isnull=False, review_pass=1)
     otherwise = counted.filter(item=OuterRef("item"), reviewer=other).exclude(decision=OuterRef("decision"))
-    decided = [ItemState.ACCEPTED, ItemState.REJECTED]
-    mine = counted.filter(reviewer=one, item__language=language, item__kind=ItemKind.NORMAL, item__state__in=decided)
+    mine = counted.filter(reviewer=one, item__language=language, item__kind=ItemKind.NORMAL)
     return mine.filter(Exists(otherwise)).select_related("item__text").order_by("-submitted_at")
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import attention, desk, figures, jobs, mine
+from annotation import attention, desk, figures, finding, jobs, mine
 from annotation.finding import WAITING
 from annotation.models import DeskFigures, SignalKind
 from annotation.views.access import language_for, person
@@ -137,11 +137,19 @@ def agreement(request: HttpRequest, code: str) -> HttpResponse:
 @never_cache
 @login_required
 def differences(request: HttpRequest, code: str, one: str, other: str) -> HttpResponse:
-    """The items on which two people decided otherwise, newest first."""
+    """The decided items on which two people went apart, newest first, and how many are not decided yet."""
     language = language_for(request, code, Role.LINGUIST)
     first, second = get_object_or_404(User, public_id=one), get_object_or_404(User, public_id=other)
     found = desk.differing(language, first, second)
-    context = {"language": language, "first": first, "second": second, "reviews": list(found[:SHOWN])}
+    decided = found.exclude(item__state__in=finding.UNDECIDED)
+    context = {
+        "language": language,
+        "first": first,
+        "second": second,
+        "reviews": list(decided[:SHOWN]),
+        "number": decided.count(),
+        "undecided": found.filter(item__state__in=finding.UNDECIDED).count(),
+    }
     return TemplateResponse(request, "annotation/differences.html", context)
 
 

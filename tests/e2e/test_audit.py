@@ -127,6 +127,33 @@ def test_marks_among_emoji_count_code_points_and_are_removed_one_by_one(
         assert [EMOJI[one["start"] : one["end"]] for one in stored] == ["👩🏽‍🍳 আর", "শীত ❄️"]
 
 
+def test_linguist_marks_and_decides_by_keys_alone_and_loses_nothing(
+    browser: Browser, system: System, sessions: dict[str, str]
+) -> None:
+    with desk(browser, system, sessions["noor@example.org"]) as page:
+        page.goto("/audit/hi/")
+        page.get_by_role("link", name="Start").click()
+        expect(page.locator("[data-key=pass] kbd")).to_have_count(1)
+        words = page.locator("[data-part=text]").inner_text().split()
+        for key in ("t", "ArrowRight", "ArrowRight", "Control+Shift+ArrowRight", "s", "4"):
+            page.keyboard.press(key)
+        expect(page.locator("#marks q").first).to_have_text(" ".join(words[1:3]))
+        page.keyboard.press("ArrowRight")  # on from there
+        expect(page.locator("#marking")).to_have_text(words[3].strip("।,"))
+        page.keyboard.press("2")
+        page.get_by_label("Note").fill("र")
+        page.reload()
+        expect(page.locator("#marks li")).to_have_count(2)
+        expect(page.get_by_label("Note")).to_have_value("र")
+        page.keyboard.press("p")
+        expect(page.get_by_text("Passed.")).to_be_visible()
+        [first, second] = marks(system, "hi")
+        assert (first["tag"], first["severity"], first["quote"]) == ("variety", 2, " ".join(words[1:3]))
+        assert (second["tag"], second["start"] > first["end"]) == ("taboo", True)
+        page.get_by_role("button", name="Take back").click()
+        expect(page.locator("#marks li")).to_have_count(2)
+
+
 def test_linguist_decides_a_dispute_and_puts_a_rule_into_the_guidelines_which_the_annotator_sees(
     browser: Browser, system: System, sessions: dict[str, str]
 ) -> None:
