@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,7 +25,6 @@ from annotation.models import (
     Pair,
     PairState,
     Review,
-    SlotState,
 )
 from annotation.reviewing import locked
 from xinstruct_site.people.models import Event, EventKind, Language, User
@@ -57,6 +57,8 @@ def make(item: Item, by: User) -> Gold:
         decision = DECISIONS.get(ItemState(item.state))
         if decision is None or item.gold_id or item.kind == ItemKind.PRACTICE or item.text.withdrawn_at:
             raise NoGold(_("Only accepted and rejected items can be gold."))
+        if decision == Decision.ACCEPT and not item.pairs.current().filter(state=PairState.ACCEPTED).exists():
+            raise NoGold(_("A linguist has not passed its pair, so its answer is not known."))
         if Gold.objects.filter(item=item).exists():
             raise NoGold(_("This item is gold already."))
         if Item.objects.filter(text=item.text, state=ItemState.OPEN).exists():
@@ -89,29 +91,36 @@ def _overalls(item: Item, decision: Decision) -> list[int]:
     return [overall for overall in agreeing.values_list("overall", flat=True) if overall is not None]
 
 
-def retire(gold: Gold, by: User) -> bool:
-    """Serve it no more: copies that nobody has begun on go. Answers that were given stay."""
+def retire(gold: Gold, by: User, *, is_wrong: bool = False) -> bool:
+    """Serve it no more: copies that nobody has begun on go, and what is said on the others judges nobody.
+
+    Answers given until then still count for who gave them, unless the known answer was wrong (`is_wrong`).
+    """
     with transaction.atomic():
-        if not Gold.objects.filter(pk=gold.pk, retired_at=None).update(retired_at=timezone.now()):
+        retired = Gold.objects.filter(pk=gold.pk, retired_at=None)
+        if not retired.update(retired_at=timezone.now(), is_wrong=is_wrong):
             return False
-        for copy in gold.copies.filter(state=ItemState.OPEN).select_related("text", "language").order_by("pk"):
-            item = locked(copy)
-            slots = item.slots.all()
-            if item.state != ItemState.OPEN or slots.exclude(state=SlotState.FREE).exists():
-                continue
-            slots.update(state=SlotState.CLOSED)
-            Item.objects.filter(pk=item.pk).update(state=ItemState.WITHDRAWN, decided_at=timezone.now())
-        Event.record(EventKind.GOLD_RETIRED, gold.item, actor=by, language=gold.item.language)
+        for copy in gold.copies.filter(state=ItemState.OPEN).order_by("pk"):
+            mixing.take_away(copy.pk)
+        Event.record(EventKind.GOLD_RETIRED, gold.item, actor=by, language=gold.item.language, is_wrong=is_wrong)
     return True
+
+
+def _on_gold(language: Language, people: Iterable[int] | None) -> QuerySet[Review]:
+    """Reviews of copies that say something of who wrote them, oldest first."""
+    in_use = Q(item__gold__retired_at=None) | Q(submitted_at__lte=F("item__gold__retired_at"))
+    reviews = Review.objects.standing().filter(
+        in_use, item__language=language, item__gold__isnull=False, item__gold__is_wrong=False, review_pass=1
+    )
+    if people is not None:
+        reviews = reviews.filter(reviewer__in=list(people))
+    return reviews.order_by("submitted_at", "pk")
 
 
 def answers(language: Language, people: Iterable[int] | None = None) -> dict[int, list[Answer]]:
     """By person, what they said on gold, oldest first."""
-    reviews = Review.objects.standing().filter(item__language=language, item__gold__isnull=False, review_pass=1)
-    if people is not None:
-        reviews = reviews.filter(reviewer__in=list(people))
     found: dict[int, list[Answer]] = {}
-    for review in reviews.select_related("item__gold__item", "item__text").order_by("submitted_at", "pk"):
+    for review in _on_gold(language, people).select_related("item__gold__item", "item__text"):
         known = review.item.gold
         if known is not None:
             found.setdefault(review.reviewer_id, []).append(Answer(review, known, is_right(review, known)))
@@ -120,12 +129,9 @@ def answers(language: Language, people: Iterable[int] | None = None) -> dict[int
 
 def rights(language: Language, people: Iterable[int] | None = None) -> dict[int, list[tuple[dt.datetime, bool]]]:
     """By person, when each of their answers on gold was given and whether it was right, oldest first. No texts."""
-    reviews = Review.objects.standing().filter(item__language=language, item__gold__isnull=False, review_pass=1)
-    if people is not None:
-        reviews = reviews.filter(reviewer__in=list(people))
     known = ("item__gold__decision", "item__gold__overall_low", "item__gold__overall_high")
     found: dict[int, list[tuple[dt.datetime, bool]]] = {}
-    rows = reviews.order_by("submitted_at", "pk").values_list("reviewer", "submitted_at", "decision", "overall", *known)
+    rows = _on_gold(language, people).values_list("reviewer", "submitted_at", "decision", "overall", *known)
     for person, at, *said in rows:
         found.setdefault(person, []).append((at, _is_right(*said)))
     return found

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from annotation import desk, exports, freezing, judging_duels, labels, overview, queues, screening, similar
+from annotation import desk, exports, freezing, judging_duels, labels, mixing, overview, queues, screening, similar
 from annotation.models import DeskFigures, JudgeRun
 from generation import curation, queueing
 from generation.jobs import freezing_ratings
@@ -146,6 +146,7 @@ def ring_again() -> int:
     for language in screening.languages_with_gold():
         if paused := screening.look(language):
             logger.info("paused %d people in %s for a talk", len(paused), language.code)
+        mixing.mix_in(language)  # for people who came since its items were opened
     for language in similar.languages_to_remember():
         queueing.ring_named(remember_accepted, language, QUEUE, f"remember-{language.pk}")
     waiting = JudgeRun.objects.filter(state=JobState.QUEUED)

@@ -81,6 +81,7 @@ class Gold(models.Model):
     made_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     retired_at = models.DateTimeField(null=True, blank=True)
+    is_wrong = models.BooleanField(default=False, help_text="Retired because the known answer was: it judges nobody.")
 
     class Meta:
         verbose_name = _("gold")

@@ -11,6 +11,8 @@ from django.views.decorators.http import require_http_methods
 from annotation import fastpass, queues
 from annotation.models import FastReason
 from annotation.views.access import language_for, person
+from annotation.views.practice import practice_first
+from annotation.views.review import redirect_to_pause
 from xinstruct_site.people.agreements import agreement_first
 from xinstruct_site.people.models import Language
 
@@ -20,8 +22,10 @@ from xinstruct_site.people.models import Language
 @login_required
 def fast(request: HttpRequest, code: str) -> HttpResponse:
     user, language = person(request), language_for(request, code)
-    if first := agreement_first(request, user):
+    if first := agreement_first(request, user) or practice_first(request, language):
         return first
+    if user.is_paused(language):
+        return redirect_to_pause(request, language)
     if request.method != "POST":
         return ask(request, language)
     reason = request.POST.get("reason", "")

@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -27,7 +28,8 @@ def gold(request: HttpRequest, code: str) -> HttpResponse:
     form = ScreeningForm(request.POST or None, initial=start)
     if request.method == "POST" and form.is_valid():
         Language.objects.filter(pk=language.pk).update(**form.cleaned_data)
-        mixing.mix_in(Language.objects.get(pk=language.pk))
+        changed = Language.objects.get(pk=language.pk)
+        mixing.thin_out(changed) if changed.gold_share < language.gold_share else mixing.mix_in(changed)
         messages.success(request, _("Kept."))
         return redirect("gold", code=language.code)
     known = Gold.objects.filter(item__language=language).select_related("item__text", "made_by")
@@ -66,7 +68,8 @@ def make(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
 def retire(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
     language = language_for(request, code, Role.LINGUIST)
     known = Gold.objects.select_related("item__language")
-    if golds.retire(get_object_or_404(known, item__language=language, item__public_id=public_id), person(request)):
+    found = get_object_or_404(known, item__language=language, item__public_id=public_id)
+    if golds.retire(found, person(request), is_wrong="wrong" in request.POST):
         messages.success(request, _("Nobody is served it any more. It stays out of releases."))
     return redirect("gold", code=language.code)
 
@@ -110,7 +113,10 @@ def paused(request: HttpRequest, code: str) -> HttpResponse:
     standing = screening.of(user, language)
     if standing is None and not user.is_paused(language):
         return redirect("review", code=language.code)
-    leads = Membership.objects.filter(language=language, role=Role.LINGUIST).exclude(user=user)
+    others = Membership.objects.exclude(user=user).filter(user__is_active=True)
+    leads = others.filter(language=language, role=Role.LINGUIST)
+    if not leads.exists():
+        leads = others.filter(Q(language=language) | Q(language=None), role=Role.MAINTAINER)
     context = {
         "language": language,
         "paused": standing,

@@ -50,6 +50,9 @@ def practice(request: HttpRequest, code: str) -> HttpResponse:
         return redirect("review", code=language.code)
     if course.next:
         return lesson_page(request, course, course.next, PracticeForm())
+    practising.end(user, language, course)  # the last one that was left may have been retired
+    if screening.of(user, language):
+        return redirect("paused", code=language.code)
     return TemplateResponse(request, "annotation/practice_end.html", {"language": language, "course": course})
 
 
@@ -108,7 +111,7 @@ def lesson_page(
         "number": [one.pk for one in course.lessons].index(lesson.pk) + 1,
         "total": len(course.lessons),
         "answer": answer,
-        "may_pass_over": not screening.is_screened(course.lessons),
+        "may_pass_over": practising.may_pass_over(person(request), lesson.item.language),
         "explanation": render(lesson.explanation) if answer else "",
     }
     return TemplateResponse(request, "annotation/practice.html", context, status=status)

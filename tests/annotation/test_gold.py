@@ -7,12 +7,14 @@ from django.core.cache import caches
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from annotation import (
     exports,
     fastpass,
     freezing,
     gold,
+    jobs,
     labels,
     mixing,
     queues,
@@ -21,10 +23,10 @@ from annotation import (
     taking_down,
     tallies,
 )
-from annotation.models import Decision, Gold, Item, ItemKind, ItemState, Pair, Slot
+from annotation.models import Decision, Flag, Gold, Item, ItemKind, ItemState, Pair, Slot
 from generation.models import ModelVersion
 from tests.factories import accepting, decide, make_items, make_language, make_user, rejecting
-from xinstruct_site.people.models import Language, Role, User
+from xinstruct_site.people.models import Language, Membership, Role, User
 
 SECRET_WORDS = "Describe the secret answer of the gold."
 
@@ -55,6 +57,7 @@ def annotators(language, count=2) -> list[User]:
 def mixed(language, lead):
     """A normal item and a copy of gold wait: (normal, copy)."""
     known = make_gold(language, lead)
+    annotators(language, language.overlap)
     # An old model drafted what is gold by now.
     ModelVersion.objects.update(is_starter=True, name="an old model")
     [normal] = make_items(language)
@@ -342,3 +345,91 @@ def test_retired_gold_is_served_to_nobody_who_has_not_begun(language, lead, mixe
     assert copy.state == ItemState.WITHDRAWN
     assert mixing.mix_in(language) == 0
     assert Item.objects.get(pk=copy.gold.item_id).kind == ItemKind.GOLD
+
+
+def test_gold_that_nobody_is_left_for_is_no_part_of_the_share(language, lead):
+    first = make_gold(language, lead)
+    [user] = annotators(language, 1)
+    make_items(language, 1)
+    [copy] = first.copies.all()
+    queues.claim_again(user, copy)
+    reviewing.submit(user, copy, accepting())
+    for person in User.objects.filter(memberships__role=Role.ANNOTATOR).exclude(pk=user.pk):
+        person.memberships.update(role=Role.LINGUIST)
+    assert mixing.mix_in(language) == 0  # one known answer, which the one who is left knows
+    second = make_gold(language, lead)
+    User.objects.filter(reviews__item=second.item).update(is_active=False)
+    mixing.mix_in(language)
+    assert second.copies.filter(state=ItemState.OPEN).count() == 1
+
+
+def test_people_who_join_later_get_gold_without_a_new_round(language, lead):
+    make_gold(language, lead)
+    User.objects.filter(memberships__role=Role.ANNOTATOR).update(is_active=False)
+    make_items(language, 4)
+    copies = Item.objects.filter(gold__isnull=False)
+    assert not copies.exists()
+    annotators(language, language.overlap)
+    jobs.ring_again()
+    assert copies.count() == 1
+    jobs.ring_again()
+    assert copies.count() == 1
+
+
+def test_paused_people_and_leads_are_no_people_to_serve_it_to(language, lead):
+    make_gold(language, lead)
+    Membership.objects.filter(role=Role.ANNOTATOR).update(paused_at=timezone.now())
+    make_items(language, 4)
+    assert not Item.objects.filter(gold__isnull=False).exists()
+
+
+def test_items_for_linguists_ask_for_no_gold(lead, language):
+    make_gold(language, lead)
+    annotators(language, 4)
+    Language.objects.update(linguists_only=True)
+    make_items(Language.objects.get(), 4)
+    assert not Item.objects.filter(gold__isnull=False).exists()
+    Language.objects.update(linguists_only=False)
+    make_items(Language.objects.get(), 1)
+    assert Item.objects.filter(gold__isnull=False).count() == 1  # of two that annotators wait for, not of five
+
+
+def test_less_gold_takes_away_what_nobody_has_begun_on(client, language, lead):
+    for _ in range(3):
+        make_gold(language, lead)
+    [user, *_others] = annotators(language, 4)
+    make_items(language, 3)
+    copies = Item.objects.filter(gold__isnull=False)
+    begun = copies.order_by("pk").first()
+    queues.claim_again(user, begun)
+    assert copies.filter(state=ItemState.OPEN).count() == 3
+    client.force_login(lead)
+    client.post(reverse("gold", args=["ur"]), {"gold_share": "0", "entry_mark": "85"})
+    assert list(copies.filter(state=ItemState.OPEN)) == [begun]
+    assert not Slot.objects.filter(item__in=copies.exclude(pk=begun.pk)).exclude(state="closed").exists()
+
+
+def test_an_item_that_a_linguist_has_not_passed_is_no_gold(language, lead):
+    [held] = make_items(language)
+    decide(held, *[accepting(flags={Flag.CULTURAL: ""}) for _ in range(held.overlap)])
+    with pytest.raises(gold.NoGold, match="has not passed its pair"):
+        gold.make(held, lead)
+
+
+def test_what_is_said_on_a_wrong_or_a_retired_answer_judges_nobody(client, language, lead):
+    wrong, worn = make_gold(language, lead), make_gold(language, lead)
+    user, late = annotators(language, 2)
+    make_items(language, 3)
+    for known in (wrong, worn):
+        copy = known.copies.first()
+        queues.claim_again(user, copy)
+        queues.claim_again(late, copy)
+        reviewing.submit(user, copy, rejecting())
+    assert len(gold.rights(language)[user.pk]) == 2
+
+    client.force_login(lead)
+    client.post(reverse("retire_gold", args=["ur", wrong.item.public_id]), {"wrong": "1"})
+    client.post(reverse("retire_gold", args=["ur", worn.item.public_id]))
+    assert len(gold.rights(language)[user.pk]) == len(gold.answers(language)[user.pk]) == 1
+    reviewing.submit(late, worn.copies.first(), rejecting())  # held it before
+    assert late.pk not in gold.rights(language)

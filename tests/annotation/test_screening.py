@@ -156,3 +156,60 @@ def test_the_lead_sets_share_and_mark_and_others_do_not(client, language, lead, 
     client.force_login(zara)
     assert client.get(address).status_code == 404
     assert client.post(address, {"gold_share": "0", "entry_mark": "0"}).status_code == 404
+
+
+def test_who_answered_all_that_is_left_is_let_in_or_asked_for_a_talk_when_an_item_is_retired(
+    client, language, lead, zara
+):
+    sketch = Sketch("Describe it.", "accept", 4, "Because.", body="The eleventh text to practise on.")
+    last = practice.make_lesson(language, sketch, made_by=lead)
+    practice.Lesson.objects.filter(pk=last.pk).update(position=99)
+    client.force_login(zara)
+    for number in range(10):
+        made = Sketch(f"Describe {number}.", "accept", 4, "Because.", body=f"A text of {number} to practise on.")
+        lesson = practice.make_lesson(language, made, made_by=lead)
+        client.post(f"/practice/ur/{lesson.item.public_id}/", {"decision": "accept", "overall": 4})
+    assert not practice.PracticeDone.objects.exists()
+    practice.retire(last, by=lead)
+    assert client.get("/practice/ur/").status_code == 200
+    assert practice.PracticeDone.objects.filter(user=zara).exists()
+
+
+def test_who_leads_is_not_screened_by_their_own_items(client, language, lead, maintainer):
+    for user in (lead, maintainer):
+        client.force_login(user)
+        if not practice.lessons_of(language):
+            practise_all_wrong(client, language, lead)
+        assert client.post("/practice/ur/finish").url == "/review/ur/"
+        assert client.get("/review/ur/").status_code == 200
+    assert not Pause.objects.exists()
+
+
+def practise_all_wrong(client, language, lead):
+    for number in range(10):
+        sketch = Sketch(f"Describe {number}.", "accept", 4, "Because.", body=f"A text of {number} to practise on.")
+        practice.make_lesson(language, sketch, made_by=lead)
+    for lesson in practice.lessons_of(language):
+        client.post(f"/practice/ur/{lesson.item.public_id}/", {"decision": "reject", "overall": 2})
+
+
+def test_the_fast_pass_begins_after_practice_and_ends_with_a_pause(client, language, lead, zara, copies):
+    client.force_login(zara)
+    assert client.get("/review/ur/fast/").status_code == 200
+    say(zara, copies[:5], rejecting)
+    screening.look(language)
+    assert client.get("/review/ur/fast/").url == reverse("paused", args=["ur"])
+    assert client.post("/review/ur/fast/", {"good": "1"}).url == reverse("paused", args=["ur"])
+    newcomer = make_user(language=language)
+    practice.make_lesson(language, Sketch("Describe.", "accept", 4, "So.", body="A text to practise on."))
+    client.force_login(newcomer)
+    assert client.get("/review/ur/fast/").url == "/practice/ur/"
+
+
+def test_where_there_is_no_linguist_a_paused_person_writes_to_a_maintainer(client, language, lead, zara, copies):
+    chief = make_user("chief@example.org", None, role=Role.MAINTAINER)
+    lead.memberships.all().delete()
+    say(zara, copies[:5], rejecting)
+    screening.look(language)
+    client.force_login(zara)
+    assert chief.email in client.get(reverse("paused", args=["ur"])).content.decode()
