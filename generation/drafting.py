@@ -398,30 +398,6 @@ def is_left_to_others(run: Run) -> bool:
     return run.state == JobState.RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a run goes, all its workers together."""
-
-    workers: int
-    drafts_per_second: float
-    tokens_per_second: float
-    seconds_left: float
-
-
-def pace(run: Run) -> Pace | None:
-    """From what was drafted so far; None where that is nothing."""
-    if not (run.seconds and run.texts_done):
-        return None
-    workers = run.shares.alive().values("holder").distinct().count() if run.state == JobState.RUNNING else 0
-    texts_per_second = run.texts_done / run.seconds * max(workers, 1)
-    return Pace(
-        workers,
-        texts_per_second * run.samples,
-        run.tokens / run.seconds * max(workers, 1),
-        max(run.texts_total - run.texts_done, 0) / texts_per_second,
-    )
-
-
 def cost_of(run: Run, spent: Spent) -> float:
     """What that cost at the endpoint's prices; a model of our own costs nothing here."""
     if run.model_version.backend != "openai":
@@ -440,12 +416,3 @@ def demand_budget(run: Run) -> None:
         raise BudgetSpent(f"The budget of {run.token_budget:,} tokens is spent ({spent:,}). Raise it to go on.")
     if run.cost_budget is not None and run.cost >= run.cost_budget:
         raise BudgetSpent(f"The budget of {run.cost_budget:g} is spent ({run.cost:.4f}). Raise it to go on.")
-
-
-def rejected_by_reason(run: Run) -> dict[str, int]:
-    """How many candidates of the run each check turned away; one candidate may fail several."""
-    counts: dict[str, int] = {}
-    for reasons in run.candidates.filter(state=CandidateState.REJECTED).values_list("reasons", flat=True):
-        for reason in reasons:
-            counts[reason] = counts.get(reason, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))

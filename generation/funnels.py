@@ -1,7 +1,7 @@
-"""Counts of a run from text to selected, and its score histograms, kept on the run's row; and the rows behind them.
+"""Counts of a run from text to selected, its pace and its score histograms; and the rows behind them.
 
-Counting reads every candidate, so a large run is counted by a worker, at most once a minute, and its page says when.
-The lists go on from the last row seen and look through one window of rows at a time.
+Counting reads every candidate, so a large run is counted by a worker, at most once a minute, and its page says when:
+the counts are kept on the run's row. The lists go on from the last row seen and look through one window at a time.
 """
 
 import datetime as dt
@@ -14,7 +14,7 @@ from django.db.models import Exists, Min, OuterRef, QuerySet
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from generation import drafting, queueing
+from generation import queueing, sharing
 from generation.finding import BEGINNING_CHARS, SEARCH_WINDOW, TEXTS_PER_PAGE
 from generation.models import Candidate, CandidateState, JobState, PassedOver, Run, Score, Selection, Text
 
@@ -88,8 +88,6 @@ def count(run: Run) -> None:
         for question in (COUNTS, SCORED, SELECTED, PASSED_OVER):
             cursor.execute(question, values)
             counts |= dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
-        cursor.execute(REASONS, values)
-        counts["reasons"] = [list(row) for row in cursor.fetchall()]
         cursor.execute(HISTOGRAMS, values)
         histograms: dict[int, dict[str, Any]] = {}
         for evaluator, low, high, place, number, chosen in cursor.fetchall():
@@ -97,6 +95,7 @@ def count(run: Run) -> None:
                 evaluator, {"evaluator": evaluator, "low": low, "high": high, "bins": [[0, 0] for _ in range(BINS)]}
             )
             one["bins"][place - 1] = [number, chosen]
+    counts["reasons"] = [list(each) for each in rejected_by_reason(run).items()]
     counts["histograms"] = list(histograms.values())
     run.counts, run.counted_at = counts, timezone.now()
     Run.objects.filter(pk=run.pk).update(counts=run.counts, counted_at=run.counted_at)
@@ -142,7 +141,7 @@ class Rows:
 def rows_of(run: Run, at: str, *, reason: str = "", after: int | None = None) -> Rows:
     """One page of what stands behind a number of the funnel, newest first."""
     if at == "waiting":
-        texts = drafting.texts_of(run)
+        texts = sharing.texts_of(run)
         within = _window(texts, after)
         missing = within.missing_in(run).select_related("language").defer("body", "original")
         return _sifted(_page(missing.annotate(beginning=Left("body", BEGINNING_CHARS)), after), texts, within)
@@ -221,7 +220,7 @@ class Beside:
 
 def side_by_side(left: Run, right: Run, after: int | None = None) -> Rows:
     """Texts that both runs drafted for, in order of import, with what each made of them."""
-    texts = drafting.texts_of(left).order_by("pk").filter(pk__gt=after or 0)
+    texts = sharing.texts_of(left).order_by("pk").filter(pk__gt=after or 0)
     window = texts.values_list("pk", flat=True)[SEARCH_WINDOW : SEARCH_WINDOW + 1]
     border = next(iter(window), None)
     drafted = Candidate.objects.filter(text=OuterRef("pk"))
@@ -243,3 +242,37 @@ def side_by_side(left: Run, right: Run, after: int | None = None) -> Rows:
 
 def is_moving(run: Run) -> bool:
     return run.state in {JobState.QUEUED, JobState.RUNNING}
+
+
+# Of its work
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a run goes, all its workers together."""
+
+    workers: int
+    drafts_per_second: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+def pace(run: Run) -> Pace | None:
+    """From what was drafted so far; None where that is nothing."""
+    if not (run.seconds and run.texts_done):
+        return None
+    workers = run.shares.alive().values("holder").distinct().count() if run.state == JobState.RUNNING else 0
+    texts_per_second = run.texts_done / run.seconds * max(workers, 1)
+    return Pace(
+        workers,
+        texts_per_second * run.samples,
+        run.tokens / run.seconds * max(workers, 1),
+        max(run.texts_total - run.texts_done, 0) / texts_per_second,
+    )
+
+
+def rejected_by_reason(run: Run) -> dict[str, int]:
+    """How many candidates of the run each check turned away, most first; one candidate may fail several."""
+    with connection.cursor() as cursor:
+        cursor.execute(REASONS, {"run": run.pk})
+        return dict(cursor.fetchall())

@@ -122,7 +122,7 @@ def get_run(request: MaintainerRequest, public_id: str) -> Run:
 def run_context(one: Run) -> dict[str, Any]:
     counts = funnels.counts_of(one)
     drafted = counts.get("drafts", 0)
-    pace = drafting.pace(one)
+    pace = funnels.pace(one)
     candidates = Candidate.objects.filter(run=one)
     steps = funnels.steps(one, counts)
     return {

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from generation import asking, drafting, loading, prompts, sharing
+from generation import asking, drafting, funnels, loading, prompts, sharing
 from generation.backends.base import Sampling
 from generation.models import Candidate, CandidateState, JobState, Run, SeedPair, SeedState, Share, Task
 from tests.endpoint import serving
@@ -264,7 +264,7 @@ def test_unsound_replies_are_kept_as_rejected_with_their_reasons(finnish, texts,
     drafting.draft(run)
 
     assert run.candidates.filter(state=CandidateState.KEPT).count() == 0
-    assert drafting.rejected_by_reason(run).keys() >= {"needs_input", "empty", "not_english", "several"}
+    assert funnels.rejected_by_reason(run).keys() >= {"needs_input", "empty", "not_english", "several"}
     assert run.candidates.filter(raw_reply__contains="\ufffd").count() == 1
 
 
@@ -274,7 +274,7 @@ def test_what_the_server_refuses_is_on_record(finnish, texts, endpoint):
 
     drafting.draft(run)
 
-    assert drafting.rejected_by_reason(run) == {"refused": 5}
+    assert funnels.rejected_by_reason(run) == {"refused": 5}
     assert "content filter" in run.candidates.first().raw_reply
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from generation import backends, drafting, prompts
+from generation import backends, drafting, funnels, prompts
 from generation.management.reading import demand_language
 from generation.models import CandidateState, Run
 
@@ -128,7 +128,7 @@ def report(run: Run, parts: list[drafting.Progress], seconds: float) -> None:
     table.add_row("candidates of the run", f"{run.candidates.count()} (kept {kept})")
     if dead := run.dead_letters.count():
         table.add_row("dead letters", f"{dead} (ask again: --dead-letters)")
-    for reason, count in drafting.rejected_by_reason(run).items():
+    for reason, count in funnels.rejected_by_reason(run).items():
         table.add_row(f"rejected: {reason}", str(count))
     table.add_row("peak memory", f"{peak_memory_mb()} MB")
     Console().print(table)
