@@ -51,6 +51,7 @@ def at_a_glance(user: User, language: Language, known: DeskFigures | None, accep
     reviews, pairs = desk.pace(language)
     return {
         "figures": known,
+        "is_new": bool(known and not known.data["pipeline"]["selected"]),
         "waiting": needs(language, attention.waiting(user, language), known),
         "pace": by_day(reviews, digits=0) if any(n for _day, n in reviews) else None,
         "week": sum(n for _day, n in reviews[-7:]),

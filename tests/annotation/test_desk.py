@@ -229,6 +229,27 @@ def test_linguist_invites_annotators_of_the_own_language_and_nobody_more(client,
     assert client.post(address, {"email": "new@example.org", "role": "linguist"}).status_code == 200
 
 
+def test_first_day_of_a_language_says_what_its_lead_can_do(client, urdu, lead):
+    page = page_of(client, lead, "language", "ur").partition("<main")[2]
+    assert "Nothing has been put before people yet" in page
+    for name in ("guidelines_edit", "lessons", "people"):
+        assert f'<a href="{reverse(name, args=["ur"])}">' in page
+    make_items(urdu)
+    desk.count_anew(urdu)
+    assert "Nothing waits for you." in page_of(client, lead, "language", "ur")
+
+
+def test_two_people_went_apart_on_items_that_wait_for_a_linguist(client, urdu, lead):
+    one, other = make_user("one@example.org", urdu), make_user("other@example.org", urdu)
+    for item in make_items(urdu, 3):
+        put(item, one, accepting())
+        put(item, other, rejecting())
+    page = page_of(client, lead, "differences", "ur", one.public_id, other.public_id)
+    assert "0 decided items" in page
+    assert "3 more are not decided yet" in page
+    assert "/items/" not in page.partition("</nav>")[2].partition("</nav>")[2]
+
+
 def test_slots_of_a_language_without_figures_are_no_error(client, lead):
     assert Slot.objects.count() == 0
     assert "too few items" in page_of(client, lead, "agreement_of", "ur")
