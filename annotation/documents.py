@@ -48,6 +48,12 @@ ON_THE_HUB = {
 MARKUP = re.compile(r"[\\`*_\[\]~]")
 
 
+class Code(str):
+    """A cell of ours that is set as it stands: a file's name, a hash."""
+
+    __slots__ = ()
+
+
 def written(facts: Facts) -> dict[str, bytes]:
     """Every document by its file's name."""
     with translation.override("en"):
@@ -160,11 +166,11 @@ def _files(facts: Facts) -> str:
         ("File", "Format", "Split", "Rows", "SHA-256", "Columns of the release that it does not hold"),
         (
             (
-                f"`{name}`",
+                Code(name),
                 said["format"],
                 said["split"] or "all",
                 f"{said['rows']:,}",
-                f"`{said['sha256']}`",
+                Code(said["sha256"]),
                 ", ".join(said["drops"]) or "none: it holds all",
             )
             for name, said in sorted(facts.files.items())
@@ -206,9 +212,9 @@ def _demographics(facts: Facts) -> str:
 
 
 def _credited(release: Release) -> str:
-    """Names as their owners typed them, as text that marks up nothing."""
+    """Names as their owners typed them."""
     names = sorted(set(release.contributors.get("credited", {}).values()), key=lambda name: (name.casefold(), name))
-    return _table(("Contributors who asked to be named",), ((MARKUP.sub(r"\\\g<0>", name),) for name in names))
+    return _table(("Contributors who asked to be named",), ((name,) for name in names))
 
 
 def _changes(release: Release) -> str:
@@ -229,7 +235,9 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def _cell(said: object) -> str:
-    return " ".join(str(said).split()).replace("|", "\\|").replace("<", "&lt;")
+    if isinstance(said, Code):
+        return f"`{said}`"
+    return MARKUP.sub(r"\\\g<0>", " ".join(str(said).split())).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _most(counted: Mapping[Any, int]) -> list[tuple[Any, int]]:

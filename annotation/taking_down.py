@@ -32,12 +32,24 @@ from annotation.models import (
     ItemState,
     Pair,
     Review,
+    Skip,
     Slot,
     SlotState,
 )
 from annotation.reviewing import locked
 from generation import blocklist, questions
-from generation.models import KnownInstruction, ModelVersion, Release, ReleaseRow, ReleaseState, TakeDownKind, Text
+from generation.models import (
+    KnownInstruction,
+    ModelVersion,
+    RejectedSample,
+    Release,
+    ReleaseRow,
+    ReleaseState,
+    SeedPair,
+    SeedState,
+    TakeDownKind,
+    Text,
+)
 from xinstruct_site.people.models import Demographics, Event, EventKind, User
 
 logger = logging.getLogger(__name__)
@@ -74,6 +86,12 @@ def take_down(kind: TakeDownKind, given: str, *, reason: str = "", by: User | No
         blocklist.block_bodies(entry, hashes)
         KnownInstruction.objects.filter(text__in=texts).delete()
         questions.erase(hashes)
+        # Who is taught by seeds is not to be taught by it, and what was turned away of that place is shown no more.
+        SeedPair.objects.filter(response__in=Text.objects.filter(pk__in=texts).values("body")).update(
+            state=SeedState.REJECTED, verified_at=timezone.now(), verified_by=by
+        )
+        if kind != TakeDownKind.TEXT:
+            RejectedSample.objects.filter(words__icontains=entry.value).delete()
         for item in Item.objects.filter(text__in=texts).exclude(state=ItemState.WITHDRAWN).order_by("pk"):
             _withdraw(locked(item), done)
         _blank(Q(text_sha256__in=hashes), reason or _("A text in it was taken down."), done)
@@ -104,7 +122,9 @@ def take_down_contributor(person: User, *, reason: str = "", by: User | None = N
         Comment.objects.filter(author=person).update(body="", hidden_at=timezone.now())
         for release in done.releases:
             release.forget_credit(person)
+        Skip.objects.filter(user=person).update(reason="")
         User.objects.filter(pk=person.pk).update(credit="", credited_as="")
+        person.memberships.update(variety="", orthography="")
         Demographics.objects.filter(user=person).delete()
         Event.record(EventKind.TAKEN_DOWN, person, actor=by, counts=dict(done.counts))
     logger.info("took down what person %s gave: %s", person.pk, dict(done.counts))
@@ -146,6 +166,8 @@ def _without(person: User, item: Item, done: Done) -> None:
         if theirs & set(pair.decided_by):
             Pair.objects.filter(pk=pair.pk).update(instruction="", input="", response_edit=None)
             done.counts["pairs"] += 1
+    # An open tie-break has its choices anew; those of one that is over were kept for nobody.
+    item.slots.exclude(state__in=verdicts.OPEN_STATES).update(wordings=None)
     KnownInstruction.objects.filter(text=item.text_id, is_accepted=True).delete()
 
 

@@ -8,6 +8,7 @@ from annotation import documents, exports
 from annotation.formats import FORMATS, formats_of
 from generation.models import PREFERENCES
 from tests.factories import make_release, released
+from xinstruct_site.people.markdown import render
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +118,17 @@ def test_what_is_not_known_says_so_and_what_a_source_is_called_marks_up_nothing(
     assert "crawled in 2023 to 2023" in text
     assert "| Finnish | 25 | 100.0 % | not defined |" in text
     assert "| sw | 5 |" in text
+
+
+def test_names_that_people_typed_mark_up_nothing(tmp_path):
+    lineage = {"text": {"variety": "*Savo* [prize](https://evil.example)"}}
+    rows = [released(lineage=lineage, source="`a`_b_") for _ in range(5)]
+    exports.export_release(make_release(*rows), "alpaca", tmp_path)
+    for name in ("README.md", "DATA_STATEMENT.md"):
+        html = render((tmp_path / name).read_text(encoding="utf-8").rpartition("---\n")[2])
+        assert "*Savo* [prize](" in html
+        assert "`a`_b_" in html
+    assert "<code>spring.alpaca.jsonl</code>" in render((tmp_path / "README.md").read_text(encoding="utf-8"))
 
 
 def test_a_release_of_preferences_without_a_licence_says_that_it_is_unknown(tmp_path):

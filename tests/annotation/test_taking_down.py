@@ -5,11 +5,12 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from annotation import exports, freezing, labels, queues, relabelling, reviewing, taking_down
-from annotation.models import Autosave, Item, ItemState, Pair, PairState, Review, SlotState
+from annotation.models import Autosave, Item, ItemState, Pair, PairState, Review, Skip, SlotState
 from generation import ingest, jsonl
-from generation.models import ReleaseState, TakeDown, TakeDownKind, Text
+from generation.models import Import, RejectedSample, ReleaseState, SeedPair, SeedState, TakeDown, TakeDownKind, Text
 from generation.rejections import Reason
 from tests.annotation.test_release_lines import accept, make_pairs
 from tests.factories import accepting, make_items, make_model_version, make_user, rejecting
@@ -257,3 +258,50 @@ def test_a_candidate_loses_the_row_and_can_still_be_published(pairs, finnish):
     for command in (("publish_release", "v1"), ("publish_release", "v9"), ("withdraw_release", "v9", "--reason", "x")):
         with pytest.raises(CommandError):
             call_command(*command)
+
+
+def test_what_they_said_of_themselves_and_why_they_passed_goes_too(pairs, aino, finnish):
+    [item] = make_items(finnish)
+    Skip.objects.create(item=item, user=aino, reason="I know who wrote this.")
+    aino.memberships.update(variety="Savo", orthography="as spoken")
+    taking_down.take_down_contributor(aino)
+
+    assert Skip.objects.get(user=aino).reason == ""
+    assert set(aino.memberships.values_list("variety", "orthography")) == {("", "")}
+
+
+def test_a_tie_break_forgets_the_words_of_who_left(urdu, zara):
+    [item] = make_items(urdu)
+    others = [make_user(language=urdu) for _ in range(2)]
+    for user, words in zip([zara, *others], ("Zara's words.", "Other words.", "Other words."), strict=True):
+        queues.claim_next(user, urdu)
+        reviewing.submit(user, item, accepting(words))
+    assert "Zara's words." in str(list(item.slots.values_list("wordings", flat=True)))
+
+    taking_down.take_down_contributor(zara)
+
+    assert "Zara's words." not in str(list(item.slots.values_list("wordings", flat=True)))
+    assert Pair.objects.current().get(item=item).instruction == "Other words."
+
+
+def test_a_text_that_was_taken_down_teaches_no_model_as_a_seed_and_shows_in_no_sample(pairs, finnish):
+    text = pairs[0].item.text
+    seeds = [
+        SeedPair.objects.create(
+            language=finnish, instruction="Write.", response=body, sha256=f"{place:064}", licence_id="CC0-1.0",
+            state=SeedState.VERIFIED, verified_at=timezone.now(),
+        )
+        for place, body in enumerate([text.body, "Something else."])
+    ]  # fmt: skip
+    for place, url in enumerate([PAGE, "https://another.example/page"]):
+        RejectedSample.objects.create(
+            language=finnish,
+            batch=Import.objects.first(),
+            reason="script",
+            place=place,
+            words=f'{{"url": "{url}", "text": "x"}}',
+        )
+    taking_down.take_down(TakeDownKind.URL, PAGE)
+
+    assert list(SeedPair.objects.trainable(unverified=True)) == [seeds[1]]
+    assert [sample.place for sample in RejectedSample.objects.all()] == [1]
