@@ -87,7 +87,8 @@ def take_down(kind: TakeDownKind, given: str, *, reason: str = "", by: User | No
         KnownInstruction.objects.filter(text__in=texts).delete()
         questions.erase(hashes)
         # Who is taught by seeds is not to be taught by it, and what was turned away of that place is shown no more.
-        SeedPair.objects.filter(response__in=Text.objects.filter(pk__in=texts).values("body")).update(
+        seeds = SeedPair.objects.filter(response__in=Text.objects.filter(pk__in=texts).values("body"))
+        seeds.exclude(state=SeedState.REJECTED).update(
             state=SeedState.REJECTED, verified_at=timezone.now(), verified_by=by
         )
         if kind != TakeDownKind.TEXT:
