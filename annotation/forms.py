@@ -15,12 +15,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from annotation import trimming
 from annotation.finding import WAITING
 from annotation.models import Decision, Flag, Item, ItemState, PairState
-from annotation.reviewing import relabel_problem, spans_problem
+from annotation.submissions import RATINGS, Submission, relabel_problem, spans_problem
 from annotation.trimming import Span
 from generation.models import Candidate
 from xinstruct_site.people import varieties
@@ -29,7 +30,6 @@ from xinstruct_site.people.models import Language, User
 
 SALT = "annotation.review.shown"
 OWN = "own"
-RATINGS = ("rating_alignment", "rating_instruction", "rating_text", "overall")
 LEVELS = [(str(level), str(level)) for level in range(1, 6)]
 LONGEST = 200_000
 LONGEST_GUIDELINES = 40_000
@@ -225,6 +225,32 @@ class ReviewForm(forms.Form):
             self.add_error("reason", _("Say in a few words why it is rejected."))
         if (overall := cleaned.get("overall")) and overall > 3:
             self.add_error("overall", _("4 and 5 mean that it is good: accept it, or rate it lower."))
+
+    def submission(self) -> Submission:
+        """What was said, as reviewing.submit takes it."""
+        data = self.cleaned_data
+        choice: Choice | None = data["choice"]
+        return Submission(
+            id=data["id"],
+            decision=data["decision"],
+            candidate=choice.candidate if choice else None,
+            instruction=data["instruction"],
+            input=data["input"],
+            response_edit=data["response_edit"],
+            spans=trimming.quoted(data["spans"], self.item.text.body),
+            rating_alignment=data["rating_alignment"],
+            rating_instruction=data["rating_instruction"],
+            rating_text=data["rating_text"],
+            overall=data["overall"],
+            flags=data["flags"],
+            relabel=data["relabel"],
+            reason=data["reason"],
+            shown_at=data["shown"],
+            active_seconds=data["active_seconds"],
+            interface_language=get_language() or "en",
+            autosave_version=data["version"],
+            tab=data["tab"],
+        )
 
     def first_error(self) -> str:
         """The field to go to."""

@@ -24,7 +24,7 @@ from bench.filling import installation
 
 if TYPE_CHECKING:
     from annotation.models import Item
-    from annotation.reviewing import Submission
+    from annotation.submissions import Submission
     from xinstruct_site.people.models import Language, User
 
 
@@ -383,11 +383,11 @@ OFTEN: dict[Callable[[World], None], float] = {
 
 def play(world: World, count: int, every: int, progress: Progress) -> tuple[Counter[str], Counter[str], list[str]]:
     """Gives how many of each went through, how many were refused, and which numbers were ever wrong."""
-    from annotation import deciding, gold, policies, queues, reviewing
+    from annotation import deciding, gold, policies, queues, reviewing, submissions
     from bench.recounting import differences
 
     refusals = (
-        NothingToDo, queues.QueueEmpty, reviewing.ReviewError, reviewing.StaleAutosave, deciding.DecisionError,
+        NothingToDo, queues.QueueEmpty, submissions.ReviewError, reviewing.StaleAutosave, deciding.DecisionError,
         gold.NoGold, policies.PolicyError,
     )  # fmt: skip
     went: Counter[str] = Counter()

@@ -166,7 +166,7 @@ def _accepting() -> Any:
     import uuid
 
     from annotation.models import Decision
-    from annotation.reviewing import Submission
+    from annotation.submissions import Submission
 
     return Submission(
         id=uuid.uuid4(), decision=Decision.ACCEPT, candidate=None, instruction="Describe a market day.",

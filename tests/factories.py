@@ -11,7 +11,7 @@ from django.utils import timezone
 from annotation import duels, queues, reviewing
 from annotation.files import canonical
 from annotation.models import Decision, Duel, Item, Review
-from annotation.reviewing import Submission
+from annotation.submissions import Submission
 from generation.models import (
     Answer,
     Candidate,

@@ -18,13 +18,13 @@ from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect, replace_url
 
-from annotation import cards, queues, reading, reviewing, similar, trimming
+from annotation import cards, queues, reading, reviewing, similar, submissions, trimming
 from annotation.diffing import shortened, word_diff
 from annotation.forms import Choice, ReviewForm, read_shown_token, spans_json
 from annotation.models import Autosave, Item, Review, Slot, SlotState
@@ -90,18 +90,18 @@ def submit(request: HttpRequest, work: Work) -> HttpResponse:
         is_reviewed = reviewing.pass_of(work.item, own, None, form.cleaned_data["shown"]) is None
         return refused(request, work, form, conflict="already" if is_reviewed else "taken")
     try:
-        outcome = reviewing.submit(work.user, work.item, submission(form))
+        outcome = reviewing.submit(work.user, work.item, form.submission())
     except reviewing.NoAgreement:
         return refused(request, work, form, conflict="agreement")
     except reviewing.AlreadyReviewed:
         return refused(request, work, form, conflict="already")
     except reviewing.StaleAutosave as exc:
         return refused(request, work, form, conflict="stale", other=exc.current)
-    except reviewing.InvalidReview as exc:
+    except submissions.InvalidReview as exc:
         for name, problem in exc.errors.items():
             form.add_error(name if name in form.fields else "reason", problem)
         return refused(request, work, form, status=422)
-    except reviewing.ReviewError as exc:
+    except submissions.ReviewError as exc:
         return refused(request, work, form, notice=str(exc))
     if "replay" in request.POST:
         return HttpResponse(status=204)
@@ -126,7 +126,7 @@ def refused(
             save(request, work)
         except reviewing.StaleAutosave as exc:
             conflict, other, status = conflict or "stale", exc.current, 409
-        except reviewing.ReviewError:
+        except submissions.ReviewError:
             pass  # the same reason for which it was refused
     answer = card(request, work, form=form, conflict=conflict, notice=notice, other=other, status=status)
     if "replay" not in request.POST:
@@ -169,7 +169,7 @@ def keep(request: HttpRequest, work: Work) -> HttpResponse:
     except reviewing.StaleAutosave as exc:
         form = ReviewForm(request.POST, item=work.item, user=work.user, choices=work.choices)
         return card(request, work, form=form, conflict="stale", other=exc.current, status=409)
-    except reviewing.ReviewError as exc:
+    except submissions.ReviewError as exc:
         return card(request, work, start=mine, notice=str(exc), status=409)
     return card(request, work, start=start)
 
@@ -186,7 +186,7 @@ def keep_touched(request: HttpRequest, work: Work) -> HttpResponse | None:
     except reviewing.StaleAutosave as exc:
         form = ReviewForm(request.POST, item=work.item, user=work.user, choices=work.choices)
         return card(request, work, form=form, conflict="stale", other=exc.current, status=409)
-    except reviewing.ReviewError:
+    except submissions.ReviewError:
         pass  # reviewed meanwhile: nothing is left to keep
     return None
 
@@ -237,7 +237,7 @@ def autosave(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
         return TemplateResponse(request, "annotation/saved.html", context, status=409)
     except reviewing.AlreadyReviewed:
         return HttpResponse(status=204)
-    except reviewing.ReviewError as exc:
+    except submissions.ReviewError as exc:
         return TemplateResponse(request, "annotation/saved.html", context | {"trouble": str(exc)}, status=422)
     context = {"version": saved.version, "word": _("Saved"), "language": work.language}
     context |= response_shown(work.item, saved.data)
@@ -257,7 +257,7 @@ def undo(request: HttpRequest, code: str, review_id: uuid.UUID) -> HttpResponse:
     sent = get_object_or_404(mine.select_related("item__text", "item__language"), pk=review_id)
     try:
         reviewing.withdraw(user, sent)
-    except reviewing.ReviewError as exc:
+    except submissions.ReviewError as exc:
         messages.error(request, str(exc))
         return go_on(request, language)
     address = reverse("review_item", args=[language.code, sent.item.public_id])
@@ -418,29 +418,3 @@ def unreadable(request: HttpRequest) -> str:
     if "\0" in sent:
         return _("There is an invisible NUL character in what you typed, so nothing was stored. Please delete it.")
     return ""
-
-
-def submission(form: ReviewForm) -> reviewing.Submission:
-    data = form.cleaned_data
-    choice: Choice | None = data["choice"]
-    return reviewing.Submission(
-        id=data["id"],
-        decision=data["decision"],
-        candidate=choice.candidate if choice else None,
-        instruction=data["instruction"],
-        input=data["input"],
-        response_edit=data["response_edit"],
-        spans=trimming.quoted(data["spans"], form.item.text.body),
-        rating_alignment=data["rating_alignment"],
-        rating_instruction=data["rating_instruction"],
-        rating_text=data["rating_text"],
-        overall=data["overall"],
-        flags=data["flags"],
-        relabel=data["relabel"],
-        reason=data["reason"],
-        shown_at=data["shown"],
-        active_seconds=data["active_seconds"],
-        interface_language=get_language() or "en",
-        autosave_version=data["version"],
-        tab=data["tab"],
-    )

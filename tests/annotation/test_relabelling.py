@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from annotation import comments, queues, reviewing, tallies
 from annotation.models import Autosave, Flag, Item, ItemState, Pair, Review, SlotState
-from annotation.reviewing import InvalidReview
+from annotation.submissions import InvalidReview
 from generation import curation
 from generation.models import ARRIVALS, EMBEDDING_DIMENSIONS, Candidate, Round, Score, Task, Text
 from tests.factories import (

@@ -11,12 +11,12 @@ from annotation.models import Autosave, Flag, ItemState, Origin, Pair, PairState
 from annotation.queues import EmptyReason, QueueEmpty
 from annotation.reviewing import (
     AlreadyReviewed,
-    InvalidReview,
     NoAgreement,
     StaleAutosave,
     TooLate,
     UnknownSubmission,
 )
+from annotation.submissions import InvalidReview
 from tests.factories import accepting, make_candidate, make_items, make_text, make_user, rejecting
 from xinstruct_site.people.models import Event, EventKind
 
