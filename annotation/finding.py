@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -45,7 +45,7 @@ class ItemPage:
 
     items: Sequence[Item]
     goes_on_after: str
-    number: int | None  # how many in all, counted to MOST_COUNTED; None where only a part was looked through
+    number: int | None  # how many in all, counted to MOST_COUNTED; None where only a part was looked at
     window_exhausted: bool  # the page is short because one answer looks through so many items only
 
 
@@ -115,18 +115,13 @@ def sent_within(reviews: ReviewQuerySet, since: dt.date | None, until: dt.date |
     return reviews.filter(submitted_at__lt=beginning(until + dt.timedelta(days=1))) if until else reviews
 
 
-def not_listed(
-    user: User, language: Language, *, person: User | None, since: dt.date | None, until: dt.date | None
-) -> tuple[int, int]:
-    """How many reviews a person sent, or everybody, and on how many of them this person does not find the item: it is
-    not decided yet, or gold."""
-
-    def asked(reviews: ReviewQuerySet) -> ReviewQuerySet:
-        reviews = reviews.standing().filter(item__language=language).exclude(item__kind=ItemKind.PRACTICE)
-        return sent_within(reviews.filter(reviewer=person) if person else reviews, since, until)
-
-    total = asked(Review.objects.all()).count()
-    return total, total - asked(visible_reviews(user, language)).filter(item__gold=None).count()
+def sent(language: Language, person: User | None, since: dt.date | None, until: dt.date | None) -> int:
+    """How many standing reviews a person sent on these days, or everybody, those on gold included."""
+    days = Tally.objects.filter(language=language, person__isnull=False)
+    days = days.filter(person=person) if person else days
+    days = days.filter(day__gte=since) if since else days
+    days = days.filter(day__lte=until) if until else days
+    return days.aggregate(n=Sum("number"))["n"] or 0
 
 
 def find_items(
@@ -177,11 +172,10 @@ def find_items(
         if flag:
             said = said.filter(flags__has_key=flag).exclude(flags={})
         items = items.filter(pk__in=said.values("item"))
-    number = None if words else len(items.order_by().values_list("pk")[:MOST_COUNTED])
     if after and (last := visible.filter(public_id=after).first()):
         older = Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, public_id__lt=last.public_id)
         items = items.filter(Q(pk__lt=last.pk) if leads(user, language) else older)
-    goes_on = ""
+    goes_on, number = "", None
     if words:
         # Without trigrams a search reads rows one by one: it reads so many, then offers to go on.
         border = list(items.values_list("public_id", flat=True)[SEARCH_WINDOW - 1 : SEARCH_WINDOW + 1])

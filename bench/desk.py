@@ -9,6 +9,7 @@ Whether the counters are right is another measurement: `python -m bench.operatio
 """
 
 import argparse
+import datetime as dt
 import resource
 import statistics
 import time
@@ -50,6 +51,8 @@ def ask(client: "Client", address: str, times: int) -> tuple[int, list[float], f
 
 def pages(language: "Language", everybody: "list[User]") -> list[tuple[str, str]]:
     """Every desk and list page of a language that who leads it sees."""
+    from django.utils import timezone
+
     from annotation.models import Gold, Item, Pair, Pause, Review
 
     code = language.code
@@ -73,6 +76,7 @@ def pages(language: "Language", everybody: "list[User]") -> list[tuple[str, str]
         ("agreement of one", f"{at}/agreement/?person={first}"),
         ("where two differ", f"{at}/agreement/{first}/{second}/"),
         ("people", f"{at}/people/"),
+        ("people worth a talk", f"{at}/people/?talk=1"),
         ("policy", f"{at}/policy/"),
         ("gold", f"{at}/gold/"),
         ("a talk", f"{at}/gold/talk/{paused.pk}/"),
@@ -96,6 +100,10 @@ def pages(language: "Language", everybody: "list[User]") -> list[tuple[str, str]
         ("items, one short", f"{found}&waiting=one_short"),
         ("items, stuck", f"{found}&waiting=stuck"),
         ("items, disputed", f"{found}&state=disputed"),
+        ("items, accepted", f"{found}&state=accepted"),
+        ("items, held", f"{found}&state=held"),
+        ("items, reviewed lately", f"{found}&reviewed_since={timezone.localdate() - dt.timedelta(days=6)}"),
+        ("items, accepted lately", f"{found}&accepted_since={timezone.localdate() - dt.timedelta(days=6)}"),
         ("items, of a person", f"{found}&person={first}"),
         ("items, flagged", f"{found}&flag=boilerplate"),
         ("items, flag of a person", f"{found}&flag=boilerplate&person={first}"),

@@ -39,7 +39,7 @@ def items(request: HttpRequest) -> HttpResponse:
     context["most"] = finding.MOST_COUNTED
     since, until = asked["reviewed_since"], asked["reviewed_until"]
     if is_lead and not asked["after"] and (asked["person"] or since or until):
-        context["reviews"] = finding.not_listed(user, language, person=asked["person"], since=since, until=until)
+        context["reviews"] = finding.sent(language, asked["person"], since, until)
     return TemplateResponse(request, "annotation/items.html", context)
 
 
