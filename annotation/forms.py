@@ -1,4 +1,5 @@
-"""The review form: everything the card can say, checked by the rules of a review and resolved to rows.
+"""The review form: everything the card can say, checked by the rules of a review and resolved to rows; and other words
+of people, on items and in guidelines.
 
 Text is taken exactly as typed: only what PostgreSQL cannot hold is refused, and line ends are put back to
 what they were before the browser sent them.
@@ -12,20 +13,16 @@ from typing import Any
 from django import forms
 from django.core import signing
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
-from django.db.models import QuerySet
+from django.core.validators import MaxLengthValidator
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from annotation import trimming
-from annotation.finding import WAITING
-from annotation.models import Decision, Flag, Item, ItemState, PairState
+from annotation.models import Decision, Flag, Item
 from annotation.submissions import RATINGS, Submission, relabel_problem, spans_problem
 from annotation.trimming import Span
 from generation.models import Candidate
-from xinstruct_site.people import varieties
-from xinstruct_site.people.forms import Suggesting
 from xinstruct_site.people.models import Language, User
 
 SALT = "annotation.review.shown"
@@ -293,102 +290,3 @@ class CommentForm(forms.Form):
         if not body.strip():
             raise ValidationError(_("Write something first."))
         return body
-
-
-class FindReviewsForm(forms.Form):
-    """What to look for among one's own reviews."""
-
-    q = forms.CharField(label=_("Find in instruction and title"), required=False, max_length=200)
-    after = forms.UUIDField(required=False, widget=forms.HiddenInput)
-
-
-NEAR = [MinValueValidator(dt.date(2000, 1, 1)), MaxValueValidator(dt.date(2999, 12, 31))]  # of days that exist
-
-
-class FindItemsForm(forms.Form):
-    """What to look for among the items of a language. `people` is for who may know who reviewed what."""
-
-    language = forms.ChoiceField(label=_("Language"), required=False)
-    q = forms.CharField(label=_("Words"), required=False, max_length=200, validators=[refuse_surrogates])
-    state = forms.ChoiceField(label=_("State"), choices=[("", _("any")), *ItemState.choices], required=False)
-    person = forms.ModelChoiceField(
-        label=_("Reviewed by"), queryset=User.objects.none(), to_field_name="public_id", required=False,
-        empty_label=_("anybody"),
-    )  # fmt: skip
-    flag = forms.ChoiceField(label=_("Flag"), choices=[("", _("any")), *Flag.choices], required=False)
-    waiting = forms.ChoiceField(label=_("Waiting"), choices=[("", _("any")), *WAITING.items()], required=False)
-    variety = forms.CharField(
-        label=_("Variety or orthography"), required=False, max_length=80, validators=[refuse_surrogates]
-    )
-    # What the numbers of the desk ask for.
-    reviewed_since = forms.DateField(required=False, widget=forms.HiddenInput, validators=NEAR)
-    reviewed_until = forms.DateField(required=False, widget=forms.HiddenInput, validators=NEAR)
-    accepted_since = forms.DateField(required=False, widget=forms.HiddenInput, validators=NEAR)
-    after = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
-
-    def __init__(
-        self, *args: Any, languages: list[Language], language: Language, people: QuerySet[User] | None, **kwargs: Any
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["language"]
-        field.choices = [(one.code, one.local_name()) for one in languages]  # type: ignore[attr-defined]
-        field.initial = language.code
-        if people is None:
-            del self.fields["person"], self.fields["variety"]
-        else:
-            self.fields["person"].queryset = people  # type: ignore[attr-defined]
-            words = varieties.standing(language).values_list("name", flat=True).distinct()
-            self.fields["variety"].widget = Suggesting(words, attrs={"dir": "auto", "maxlength": 80})
-            of_pairs = [(state.value, state.label) for state in (PairState.HELD, PairState.EXCLUDED)]
-            self.fields["state"].choices += of_pairs  # type: ignore[attr-defined]
-
-    def asked(self) -> dict[str, Any]:
-        """The question, as finding.find_items takes it."""
-        data = self.cleaned_data
-        return {"words": data["q"]} | {name: said for name, said in data.items() if name not in {"q", "language"}}
-
-    def narrows(self) -> bool:
-        return any(value for name, value in self.asked().items() if name != "after")
-
-
-class PracticeForm(forms.Form):
-    """An answer to a practice item; `decision` comes from the button that was pressed."""
-
-    decision = forms.ChoiceField(
-        choices=Decision, error_messages={"required": _("Accept or reject: press one of the buttons.")}
-    )
-    overall = forms.TypedChoiceField(
-        label=_("Overall"), choices=LEVELS, coerce=int, error_messages={"required": _("Choose 1 to 5.")}
-    )
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        decision, overall = cleaned.get("decision"), cleaned.get("overall")
-        if decision == Decision.ACCEPT and overall and overall < 3:
-            self.add_error("overall", _("1 and 2 mean that it cannot be used: reject it, or rate it higher."))
-        if decision == Decision.REJECT and overall and overall > 3:
-            self.add_error("overall", _("4 and 5 mean that it is good: accept it, or rate it lower."))
-        return cleaned
-
-
-class LessonForm(forms.Form):
-    """A practice item as a language's lead writes it. Taken from an item, it has that item's title and text."""
-
-    title = TypedText(label=_("Title"))
-    body = TypedText(label=_("Text"), widget=forms.Textarea(attrs={"rows": 8}))
-    instruction = TypedText(label=_("English instruction"), widget=forms.Textarea(attrs={"rows": 3, "lang": "en"}))
-    input = TypedText(label=_("Input"), widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"}))
-    decision = forms.ChoiceField(label=_("What we would do"), choices=Decision)
-    overall = forms.TypedChoiceField(label=_("Overall"), choices=LEVELS, coerce=int)
-    explanation = TypedText(
-        label=_("Why"),
-        widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}),
-        help_text=_("Markdown. Shown after the answer, whatever it was."),
-    )
-
-    def __init__(self, *args: Any, language: Language, from_item: Item | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if from_item:
-            del self.fields["title"], self.fields["body"]
-        for name in {"title", "body"} & self.fields.keys():
-            self.fields[name].widget.attrs |= {"lang": language.code, "dir": language.direction}

@@ -7,7 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from annotation import finding
-from annotation.forms import FindItemsForm
+from annotation.finding_forms import FindItemsForm
 from annotation.history import history
 from annotation.models import Item
 from annotation.views.access import language_for, person

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation import acceptance, desk, queues
 from annotation import mine as own_work
-from annotation.forms import FindReviewsForm
+from annotation.finding_forms import FindReviewsForm
 from annotation.models import Autosave, Item, Skip
 from annotation.views.access import language_for, person
 from xinstruct_site.people.models import Language

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from annotation import practice as practising
 from annotation import screening
 from annotation.cards import RUBRIC
-from annotation.forms import LessonForm, PracticeForm
 from annotation.models import Item, ItemKind, ItemState, Lesson
+from annotation.screening_forms import LessonForm, PracticeForm
 from annotation.views.access import language_for, person
 from xinstruct_site.people.agreements import agreement_first
 from xinstruct_site.people.markdown import render
