@@ -90,8 +90,8 @@ def find_reviews(user: User, language: Language, *, words: str = "", after: UUID
     shown = (
         reviews.select_related("item__text")
         .only(
-            "decision", "instruction", "reason", "submitted_at", "slot", "item__public_id", "item__state",
-            "item__language", "item__text__title",
+            "decision", "instruction", "reason", "submitted_at", "slot", "review_pass", "item__public_id",
+            "item__state", "item__language", "item__text__title",
         )
     )  # fmt: skip
     found = list(shown[: PER_PAGE + 1])

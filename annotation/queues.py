@@ -9,25 +9,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import (
-    Count,
-    DateTimeField,
-    DurationField,
-    Exists,
-    ExpressionWrapper,
-    F,
-    Min,
-    OuterRef,
-    Q,
-    QuerySet,
-    TextChoices,
-)
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, TextChoices
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from psycopg.errors import UniqueViolation
 
-from annotation import mixing, reading
+from annotation import mixing, reading, rechecks
 from annotation.models import Item, ItemState, Review, Skip, Slot, SlotState
 from generation import doubt
 from generation.models import Round
@@ -37,10 +25,6 @@ from xinstruct_site.people.rows import first
 BATCH = 500
 TAKEABLE = Q(state=SlotState.FREE) | Q(state=SlotState.HELD, lease_expires_at__lt=Now())
 LET_GO = {"state": SlotState.FREE, "holder": None, "lease_expires_at": None, "claimed_at": None}
-# Of a first review: when it may be looked at again, and whether that is now.
-REST = ExpressionWrapper(F("item__recheck_days") * dt.timedelta(days=1), DurationField())
-DUE = ExpressionWrapper(F("submitted_at") + REST, DateTimeField())
-OLD_ENOUGH = Q(submitted_at__lte=ExpressionWrapper(Now() - REST, DateTimeField()))
 CLAIM_LOCK = 0x5107  # first half of the advisory lock's key; the person is the second
 
 
@@ -138,20 +122,6 @@ MAY_TAKE = f"""
                      WHERE review.item_id = slot.item_id AND review.reviewer_id = %(user)s
                        AND review.withdrawn_at IS NULL)
 """  # noqa: S608 - pieces of our own
-# Whether this person may have it for a self-recheck: their one review of the item is old enough by its policy.
-MAY_RECHECK = f"""
-    {IS_FREE} AND slot.recheck_from <= statement_timestamp()
-    AND EXISTS (SELECT FROM annotation_review AS review JOIN annotation_item AS item ON item.id = review.item_id
-                 WHERE review.item_id = slot.item_id AND review.reviewer_id = %(user)s AND review.review_pass = 1
-                   AND review.withdrawn_at IS NULL AND review.slot_id IS NOT NULL
-                   AND review.submitted_at + item.recheck_days * interval '24 hours' <= statement_timestamp())
-    AND NOT EXISTS (SELECT FROM annotation_review AS review
-                     WHERE review.item_id = slot.item_id AND review.reviewer_id = %(user)s AND review.review_pass = 2
-                       AND review.withdrawn_at IS NULL)
-    AND NOT EXISTS (SELECT FROM annotation_slot AS own
-                     WHERE own.item_id = slot.item_id AND own.holder_id = %(user)s AND own.review_pass = 2)
-    AND NOT EXISTS (SELECT FROM annotation_skip AS skip WHERE skip.item_id = slot.item_id AND skip.user_id = %(user)s)
-"""  # noqa: S608 - pieces of our own
 # Where one person does most of a language's work, thousands of slots that wait for somebody else come first in the
 # order. So we go from one group of slots with the same `reviewed_by` to the next and leave out groups with this person,
 # instead of looking at each of their slots.
@@ -171,24 +141,6 @@ FIRSTS = f"""
          WHERE slot.priority = kind.priority AND slot.reviewed_by = kind.reviewed_by AND {MAY_TAKE}
          ORDER BY slot."order", slot.id LIMIT 5) AS first
      WHERE %(user)s <> ALL (kind.reviewed_by)
-"""  # noqa: S608 - pieces of our own
-# The same for self-rechecks, over an index that has nothing in it where no item's policy knows them.
-FIRST_RECHECKS = f"""
-    WITH RECURSIVE kind AS (
-        (SELECT reviewed_by FROM annotation_slot
-          WHERE language_id = %(language)s AND state IN ('free', 'held') AND recheck_from IS NOT NULL
-          ORDER BY reviewed_by LIMIT 1)
-        UNION ALL
-        SELECT next.* FROM kind, LATERAL (
-            SELECT reviewed_by FROM annotation_slot
-             WHERE language_id = %(language)s AND state IN ('free', 'held') AND recheck_from IS NOT NULL
-               AND reviewed_by > kind.reviewed_by
-             ORDER BY reviewed_by LIMIT 1) AS next)
-    SELECT first.id FROM kind, LATERAL (
-        SELECT slot.id FROM annotation_slot AS slot
-         WHERE slot.reviewed_by = kind.reviewed_by AND {MAY_RECHECK}
-         ORDER BY slot.recheck_from, slot.id LIMIT 5) AS first
-     WHERE %(user)s = ANY (kind.reviewed_by)
 """  # noqa: S608 - pieces of our own
 
 
@@ -230,15 +182,7 @@ CLAIM = _claiming(
     "CASE WHEN holder_id = %(user)s THEN review_pass ELSE 1 END",
 )
 # Where that comes to nothing: the self-recheck that has been due longest. Fresh items and others' go before.
-CLAIM_RECHECK = _claiming(
-    f"""
-    SELECT slot.id FROM annotation_slot AS slot
-     WHERE slot.id = ANY (ARRAY({FIRST_RECHECKS})) AND {MAY_RECHECK}
-     ORDER BY slot.recheck_from, slot.id
-     LIMIT 1 FOR UPDATE OF slot SKIP LOCKED
-    """,  # noqa: S608 - pieces of our own
-    "2",
-)
+CLAIM_RECHECK = _claiming(rechecks.longest_due(IS_FREE), "2")
 
 
 def claim_next(user: User, language: Language) -> Slot:
@@ -329,32 +273,15 @@ def open_to(user: User, language: Language) -> QuerySet[Slot]:
     )
 
 
-def _rechecks(slots: QuerySet[Slot], user: User) -> QuerySet[Slot]:
-    """Those of items that this person reviewed once and may look at again, now or later."""
-    of_item = {"item": OuterRef("item")}
-    return slots.filter(
-        ~Exists(Slot.objects.filter(**of_item, holder=user, review_pass=2)),
-        ~Exists(Review.objects.standing().filter(**of_item, reviewer=user, review_pass=2)),
-        recheck_from__isnull=False,
-        reviewed_by__contains=[user.pk],
+def for_recheck(user: User, language: Language) -> QuerySet[Slot]:
+    """Free slots of items that this person has not skipped, for rechecks.py to say which they may look at again."""
+    return _open_slots_for(user, language).filter(
+        TAKEABLE, ~Exists(Skip.objects.filter(item=OuterRef("item"), user=user))
     )
-
-
-def _first_reviews(user: User) -> QuerySet[Review]:
-    """What a person may look at again."""
-    return Review.objects.standing().filter(reviewer=user, review_pass=1, slot__isnull=False)
-
-
-def rechecks(user: User, language: Language) -> QuerySet[Slot]:
-    """Slots that nobody is at, which this person may take for a self-recheck, now or later."""
-    skipped = Skip.objects.filter(item=OuterRef("item"), user=user)
-    return _rechecks(_open_slots_for(user, language).filter(TAKEABLE, ~Exists(skipped)), user)
 
 
 def due_rechecks(user: User, language: Language) -> QuerySet[Slot]:
-    return rechecks(user, language).filter(
-        Exists(_first_reviews(user).filter(OLD_ENOUGH, item=OuterRef("item"))), recheck_from__lte=Now()
-    )
+    return rechecks.due(for_recheck(user, language), user)
 
 
 def free_items(user: User, language: Language) -> int:
@@ -378,9 +305,8 @@ def _why_empty(user: User, language: Language) -> QueueEmpty | None:
         return QueueEmpty(EmptyReason.ALL_HELD, found["frees_at"])
     if _open_slots(language).filter(holder=user, state=SlotState.HELD).exists():
         return None
-    later = _first_reviews(user).filter(item__in=rechecks(user, language).values("item"))
-    if frees_at := later.aggregate(at=Min(DUE))["at"]:
-        return QueueEmpty(EmptyReason.RECHECK_LATER, frees_at)
+    if later := rechecks.next_due(for_recheck(user, language), user):
+        return QueueEmpty(EmptyReason.RECHECK_LATER, later)
     if _open_slots_for(user, language).exists():
         return QueueEmpty(EmptyReason.ONLY_YOURS)
     if _open_slots(language).filter(for_linguists=True).exists():
@@ -424,9 +350,7 @@ def takeable_again(user: User) -> QuerySet[Slot]:
     is_new = ~Exists(Slot.objects.filter(**of_item, holder=user)) & ~Exists(
         Review.objects.standing().filter(**of_item, reviewer=user)
     )
-    is_due = Exists(_rechecks(Slot.objects.filter(pk=OuterRef("pk")), user)) & Exists(
-        _first_reviews(user).filter(OLD_ENOUGH, **of_item)
-    )
+    is_due = Exists(rechecks.due(Slot.objects.filter(pk=OuterRef("pk")), user))
     return Slot.objects.filter(TAKEABLE, is_new | is_due, item__state=ItemState.OPEN)
 
 

@@ -6,7 +6,6 @@ in submissions.py.
 
 import datetime as dt
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import queues, reading, tallies, verdicts
+from annotation import queues, reading, rechecks, tallies, verdicts
 from annotation.agreement import trimmed
 from annotation.models import AuditVerdict, Autosave, Gold, Item, ItemState, Review, Slot, SlotState
 from annotation.submissions import RATINGS, ReviewError, Submission, checked, refuse_unstorable
@@ -115,7 +114,7 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
     slots = reading.locked_slots(item) if item.state == ItemState.OPEN else []
     slot = next((slot for slot in slots if slot.holder_id == user.pk and slot.state == SlotState.HELD), None)
     own = [review for review in known.reviews if review.reviewer_id == user.pk]
-    review_pass = pass_of(item, own, slot, submission.shown_at)
+    review_pass = rechecks.pass_of(item, own, slot, submission.shown_at)
     if review_pass is None:
         raise AlreadyReviewed
     if known.unsent and _would_lose(known.unsent, submission):
@@ -166,22 +165,6 @@ def _submit(user: User, item: Item, submission: Submission) -> Outcome:
     return Outcome(review, counted=slot is not None, replayed=False)
 
 
-def pass_of(item: Item, own: Sequence[Review], slot: Slot | None, shown_at: dt.datetime | None) -> int | None:
-    """Which review of the item comes next from a person with these standing ones, on a page shown at that time.
-
-    1 is the first, 2 a self-recheck: from a page shown after the first was sent, in a slot that was claimed for it, or
-    as an extra where others took that over. None: no more.
-    """
-    if not own:
-        return 1
-    if len(own) > 1 or shown_at is None or shown_at <= own[0].submitted_at:
-        return None
-    is_claimed = slot is not None and slot.review_pass == 2
-    due = own[0].submitted_at + dt.timedelta(days=item.recheck_days)
-    is_due = item.recheck_days and own[0].slot_id and timezone.now() >= due
-    return 2 if is_claimed or is_due else None
-
-
 def autosave(
     user: User, item: Item, *, version: int, data: dict[str, Any], shown_at: dt.datetime | None = None
 ) -> Autosave:
@@ -202,7 +185,7 @@ def autosave(
     with transaction.atomic():
         item = locked(item)  # so that a submit is either over or yet to come
         slot = item.slots.filter(holder=user, state=SlotState.HELD).first()
-        if pass_of(item, list(item.reviews.standing().filter(reviewer=user)), slot, shown_at) is None:
+        if rechecks.pass_of(item, list(item.reviews.standing().filter(reviewer=user)), slot, shown_at) is None:
             raise AlreadyReviewed
         saved, is_new = Autosave.objects.select_for_update().get_or_create(
             item=item, user=user, defaults={"version": version + 1, "data": data}

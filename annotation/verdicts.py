@@ -3,11 +3,9 @@
 The rule itself is in agreement.py. Callers hold the item's row lock, so one item is settled by one person at a time.
 """
 
-import datetime as dt
-
 from django.utils import timezone
 
-from annotation import reading, relabelling, tallies
+from annotation import reading, rechecks, relabelling, tallies
 from annotation.agreement import Ballot, Result, Verdict, Wording, verdict
 from annotation.models import (
     Decision,
@@ -209,7 +207,7 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
     )
     reviewed_by = sorted({review.reviewer_id for review in reviews})
     # Nobody breaks a tie that they are part of.
-    recheck_from = None if is_tie_break else _recheck_from(item, reviews)
+    recheck_from = None if is_tie_break else rechecks.due_from(item, reviews)
     for place, slot in enumerate(undone):
         before = (slot.state, slot.wordings, slot.priority, slot.reviewed_by, slot.recheck_from)
         if place >= wanted:
@@ -239,15 +237,6 @@ def _keep_open(item: Item, reached: Verdict, reviews: list[Review], slots: list[
             reviewed_by=reviewed_by,
             recheck_from=recheck_from,
         )
-
-
-def _recheck_from(item: Item, reviews: list[Review]) -> dt.datetime | None:
-    """When the first of those who reviewed the item once may do so again."""
-    if not item.recheck_days:
-        return None
-    twice = {review.reviewer_id for review in reviews if review.review_pass == 2}
-    once = [review.submitted_at for review in reviews if review.reviewer_id not in twice]
-    return min(once) + dt.timedelta(days=item.recheck_days) if once else None
 
 
 def _priority(slot: Slot, wanted: int, reviews: list[Review], *, is_tie_break: bool) -> int:

@@ -24,7 +24,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect, replace_url
 
-from annotation import cards, queues, reading, reviewing, similar, submissions, trimming
+from annotation import cards, queues, reading, rechecks, reviewing, similar, submissions, trimming
 from annotation.diffing import shortened, word_diff
 from annotation.forms import Choice, ReviewForm, read_shown_token, spans_json
 from annotation.models import Autosave, Item, Review, Slot, SlotState
@@ -87,7 +87,7 @@ def submit(request: HttpRequest, work: Work) -> HttpResponse:
         return refused(request, work, form, status=422)
     if not work.slot and "extra" not in request.POST and not is_replay(request, work):
         own = list(work.item.reviews.standing().filter(reviewer=work.user))
-        is_reviewed = reviewing.pass_of(work.item, own, None, form.cleaned_data["shown"]) is None
+        is_reviewed = rechecks.pass_of(work.item, own, None, form.cleaned_data["shown"]) is None
         return refused(request, work, form, conflict="already" if is_reviewed else "taken")
     try:
         outcome = reviewing.submit(work.user, work.item, form.submission())
