@@ -39,4 +39,9 @@ def rolling(answers: Sequence[bool]) -> tuple[float, float, float] | None:
     Wilson's interval: with ten answers, all of them right, it still says that less than 100 % is likely.
     """
     last = answers[-WINDOW:]
-    return (sum(last) / len(last), *wilson(sum(last), len(last))) if last else None
+    return share(sum(last), len(last)) if last else None
+
+
+def share(right: int, answers: int) -> tuple[float, float, float]:
+    """(share, low, high) of so many answers, one at least."""
+    return right / answers, *wilson(right, answers)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet, RowRange, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -106,7 +107,7 @@ def retire(gold: Gold, by: User, *, is_wrong: bool = False) -> bool:
     return True
 
 
-def _on_gold(language: Language, people: Iterable[int] | None) -> QuerySet[Review]:
+def _on_gold(language: Language, people: Iterable[int] | None = None) -> QuerySet[Review]:
     """Reviews of copies that say something of who wrote them, oldest first."""
     in_use = Q(item__gold__retired_at=None) | Q(submitted_at__lte=F("item__gold__retired_at"))
     reviews = Review.objects.standing().filter(
@@ -135,6 +136,27 @@ def rights(language: Language, people: Iterable[int] | None = None) -> dict[int,
     for person, at, *said in rows:
         found.setdefault(person, []).append((at, _is_right(*said)))
     return found
+
+
+RIGHT = Q(decision=F("item__gold__decision")) & (
+    Q(overall=None) | Q(overall__range=(F("item__gold__overall_low"), F("item__gold__overall_high")))
+)
+
+
+def counts(language: Language, last: int) -> dict[int, tuple[int, int, int]]:
+    """By person: answers on gold, how many of them right, and how many of the `last` ones."""
+    newest = [F("submitted_at").desc(), F("pk").desc()]
+    right, person = Count("pk", filter=RIGHT), F("reviewer")
+    rows = _on_gold(language).annotate(
+        place=Window(RowNumber(), person, newest),
+        answers=Window(Count("pk"), person),
+        right=Window(right, person),
+        newest_right=Window(
+            right, person, newest, RowRange(0, last - 1)
+        ),  # of the first row: itself and those after it
+    )
+    found = rows.filter(place=1).order_by().values_list("reviewer", "answers", "right", "newest_right")
+    return {pk: (answers, right, newest_right) for pk, answers, right, newest_right in found}
 
 
 def is_right(review: Review, known: Gold) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from annotation import finding, trimming
 from annotation.diffing import Piece, shortened, word_diff
 from annotation.models import Adjudication, Audit, Concern, Flag, Item, ItemKind, Pair, Review
-from generation.models import Candidate, ReleaseRow, ReleaseState
+from generation.models import Candidate, ReleaseRow, ReleaseState, Text
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
 EVENTS_SHOWN = 200
@@ -179,6 +179,8 @@ def _name(code: str) -> str:
 
 def _earlier(item: Item) -> list[Said]:
     """Decided reviews of another language's people, for who leads the language that their text has come to."""
+    if not item.text.relabelled_from_id:
+        return []
     decided = Review.objects.standing().filter(item__text=item.text.relabelled_from_id, item__kind=ItemKind.NORMAL)
     reviews = decided.exclude(item__state__in=finding.UNDECIDED).order_by("submitted_at", "pk")
     return [said(review, item) for review in reviews.select_related("candidate", "relabel")]
@@ -186,7 +188,8 @@ def _earlier(item: Item) -> list[Said]:
 
 def _elsewhere(user: User, item: Item) -> list[tuple[Item, bool]]:
     text = item.text
-    same = Item.objects.filter(text__in=[*text.relabelled_as.all(), text.relabelled_from_id or 0], round__isnull=False)
+    texts = Text.objects.filter(Q(relabelled_from=text) | Q(pk=text.relabelled_from_id))
+    same = Item.objects.filter(text__in=texts.values("pk"), round__isnull=False)
     return [
         (other, other.text_id == text.relabelled_from_id)
         for other in same.filter(gold=None).select_related("language", "text").order_by("pk")

@@ -79,13 +79,11 @@ def languages_with_gold() -> list[Language]:
 
 def people_on_gold(language: Language) -> list[Person]:
     """Everybody who answered on gold, who is least often right first."""
-    said = gold.rights(language)
-    users = User.objects.in_bulk(said)
+    counts = gold.counts(language, accuracy.WINDOW)
+    users = User.objects.in_bulk(counts)
     people = []
-    for pk, answers in said.items():
-        right = [is_right for _at, is_right in answers]
-        if found := accuracy.rolling(right):
-            people.append(Person(users[pk], len(right), sum(right), *found))
+    for pk, (answers, right, last_right) in counts.items():
+        people.append(Person(users[pk], answers, right, *accuracy.share(last_right, min(answers, accuracy.WINDOW))))
     return sorted(people, key=lambda person: (person.high, person.user.pk))
 
 

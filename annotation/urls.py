@@ -29,6 +29,16 @@ from annotation.views import (
 )
 
 urlpatterns = [
+    # First, for addresses are tried in this order and these are asked for most.
+    path("review/sender", review.sender, name="sender"),
+    path("review/<slug:code>/paused/", gold.paused, name="paused"),
+    path("review/<slug:code>/", review.review, name="review"),
+    path("review/<slug:code>/undo/<uuid:review_id>", review.undo, name="undo"),
+    path("review/<slug:code>/fast/", fast.fast, name="fast"),
+    path("review/<slug:code>/<slug:public_id>/", review.review_item, name="review_item"),
+    path("review/<slug:code>/<slug:public_id>/similar/", review.similar_accepted, name="similar_accepted"),
+    path("review/<slug:code>/<slug:public_id>/autosave", review.autosave, name="autosave"),
+    path("review/<slug:code>/<slug:public_id>/skip", review.skip, name="skip"),
     path("", home.home, name="home"),
     path("items/", items.items, name="items"),
     path("items/<slug:public_id>/", items.item, name="item"),
@@ -68,15 +78,6 @@ urlpatterns = [
     path("mine/<slug:code>/unsent/<slug:public_id>/throw-away", mine.throw_away, name="throw_away"),
     path("mine/<slug:code>/skipped/", mine.skipped, name="my_skipped"),
     path("mine/<slug:code>/skipped/<slug:public_id>/take-back", mine.take_back, name="take_back"),
-    path("review/sender", review.sender, name="sender"),
-    path("review/<slug:code>/paused/", gold.paused, name="paused"),
-    path("review/<slug:code>/", review.review, name="review"),
-    path("review/<slug:code>/undo/<uuid:review_id>", review.undo, name="undo"),
-    path("review/<slug:code>/fast/", fast.fast, name="fast"),
-    path("review/<slug:code>/<slug:public_id>/", review.review_item, name="review_item"),
-    path("review/<slug:code>/<slug:public_id>/similar/", review.similar_accepted, name="similar_accepted"),
-    path("review/<slug:code>/<slug:public_id>/autosave", review.autosave, name="autosave"),
-    path("review/<slug:code>/<slug:public_id>/skip", review.skip, name="skip"),
     path("duels/", duel_reports.reports, name="duels"),
     path("duels/<slug:code>/report/<slug:public_id>/", duel_reports.report, name="duel_report"),
     path("duels/<slug:code>/report/<slug:public_id>/close", duel_reports.close, name="close_duel"),

@@ -198,18 +198,23 @@ def let_lease_run_out(world: World) -> None:
 
 def grow_old(world: World) -> None:
     """A review was written three weeks ago."""
+    from django.db import transaction
     from django.utils import timezone
 
-    from annotation import tallies
+    from annotation import reviewing, tallies, verdicts
     from annotation.models import Review
 
     lately = timezone.now() - dt.timedelta(days=1)
     recent = Review.objects.standing().filter(item__language=world.language, item__state="open")
-    one = world.one_of(recent.filter(submitted_at__gte=lately).order_by("?").select_related("reviewer", "item"))
+    one = world.one_of(
+        recent.filter(submitted_at__gte=lately).order_by("?").select_related("reviewer", "item__text", "item__language")
+    )
     before = one.submitted_at - dt.timedelta(days=21)
     tallies.reviewed(one.reviewer, one.item.language_id, one.submitted_at, -1)
     Review.objects.filter(pk=one.pk).update(submitted_at=before)
     tallies.reviewed(one.reviewer, one.item.language_id, before, +1)
+    with transaction.atomic():
+        verdicts.settle(reviewing.locked(one.item))  # its slots say from when on the person may look at it again
 
 
 # Linguists
@@ -305,7 +310,8 @@ def change_policy(world: World) -> None:
 
     language = world.somewhere()
     overlap, quorum = world.chance.choice([(1, 1), (2, 1), (2, 2), (2, 2), (3, 2), (3, 3)])
-    wanted = policies.Policy(overlap, quorum, linguists_only=world.chance.random() < 0.1)
+    recheck_days = world.chance.choice([0, 0, 14]) if overlap > 1 else 0
+    wanted = policies.Policy(overlap, quorum, recheck_days, linguists_only=world.chance.random() < 0.1)
     alone = [world.person(world.annotators) for _ in range(world.chance.choice([0, 0, 1]))]
     policies.change(
         language, wanted, alone, author=world.person(world.linguists), based_on=language.policy_version

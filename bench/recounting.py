@@ -3,6 +3,7 @@
 The second way shares no query with the first: it reads whole tables and looks at each row. For small languages.
 """
 
+import datetime as dt
 from collections import Counter, defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from xinstruct_site.people.models import Language, User
 
 OPEN = {"free", "held"}
+# What a list of items is asked for: a state of items, or what became of their pairs.
+OF_ITEMS, OF_PAIRS = ("open", "rejected", "disputed", "withdrawn"), ("accepted", "held", "excluded")
 UNDECIDED = {"open", "disputed"}
 PIPELINE = ("texts", "drafted", "selected", "waiting", "accepted")
 
@@ -33,7 +36,7 @@ class Rows:
         self.skips = list(Skip.objects.filter(item__language=language))
         self.comments = list(Comment.objects.filter(item__language=language))
         self.audits = list(Audit.objects.filter(item__language=language, withdrawn_at=None))
-        self.counted = [r for r in self.reviews if r.slot_id and r.review_pass == 1]
+        self.counted = [review for review in self.reviews if review.slot_id]
         self.reviews_of = grouped(self.reviews)
         self.counted_of = grouped(self.counted)
         self.slots_of = grouped(self.slots)
@@ -115,7 +118,7 @@ def shown(language: "Language", users: "list[User]") -> dict[str, Any]:
     }
     pace = desk.pace(language)
     numbers["pace"] = tuple(sum(n for _day, n in days) for days in pace)
-    for state in ("open", "accepted", "rejected", "disputed", "withdrawn"):
+    for state in OF_ITEMS + OF_PAIRS:
         numbers[f"found {state}"] = found(users[-1], language, state=state)
     for waiting in finding.WAITING:
         numbers[f"found {waiting}"] = found(users[-1], language, waiting=waiting)
@@ -139,7 +142,7 @@ def counted(rows: Rows, language: "Language", users: "list[User]") -> dict[str, 
     """The same numbers, row by row."""
     from django.utils import timezone
 
-    from annotation import desk, finding, policies
+    from annotation import finding, policies
     from annotation.gold import is_right
     from generation.models import Candidate, Selection, Text
 
@@ -193,45 +196,65 @@ def counted(rows: Rows, language: "Language", users: "list[User]") -> dict[str, 
     normal = [item for item in waiting if item.kind == "normal"]
     numbers["one_short"] = sum(is_one_short(item, rows) for item in normal)
     numbers["stuck"] = sum(is_stuck(item, rows) for item in normal)
-    of_normal = [review for review in rows.counted if rows.is_normal(review)]
+    of_normal = [review for review in rows.counted if rows.is_normal(review) and review.review_pass == 1]
     numbers |= Counter(f"figures of {review.reviewer_id}" for review in of_normal)
     numbers |= shared(of_normal)
     numbers["behind accepted"] = sum(
         review.decision == "accept" and items[review.item_id].state == "accepted" for review in of_normal
     )
     numbers["edits"] = sum(pair.candidate_id is not None for pair in accepted)
-    since = rows.now - desk.dt.timedelta(days=policies.DAYS)
-    lately = [review for review in of_normal if review.submitted_at >= since]
+    since = rows.now - dt.timedelta(days=policies.DAYS)
+    lately = [r for r in rows.counted if rows.is_normal(r) and r.submitted_at >= since]
     people = len({review.reviewer_id for review in lately})
     numbers["lately"] = (people, len(lately), max(language.goal - len(accepted), 0))
     policy = Counter((item.policy_version, item.overlap, item.quorum) for item in normal)
     numbers |= {f"open under {key}": number for key, number in policy.items()}
     gold: dict[int, list[bool]] = defaultdict(list)
     for review in rows.reviews:
-        if known := items[review.item_id].gold:
+        known = items[review.item_id].gold
+        if known is None or known.is_wrong or review.review_pass != 1:
+            continue
+        if known.retired_at is None or review.submitted_at <= known.retired_at:
             gold[review.reviewer_id].append(is_right(review, known))
     numbers |= {f"gold of {person}": (len(right), sum(right)) for person, right in gold.items()}
     numbers["pace"] = (len(rows.reviews), len(accepted))  # nothing here is older than a month
-    for state in ("open", "accepted", "rejected", "disputed", "withdrawn"):
+    for state in OF_ITEMS:
         numbers[f"found {state}"] = sum(
             item.state == state and item.kind != "practice" and not item.gold_id for item in items.values()
         )
+    for state in OF_PAIRS:
+        numbers[f"found {state}"] = sum(pair.state == state and rows.is_normal(pair) for pair in rows.pairs)
     return numbers | {f"found {name}": numbers[name] for name in ("one_short", "stuck")}
 
 
 def waiting_for(user: "User", rows: Rows, *, leads: bool, reviewed: set[int], ever: set[int]) -> set[int]:
-    """Items with a slot that this person could take now."""
+    """Items with a slot that this person could take now, for a first review or to look at their own again."""
     held = {slot.item_id for slot in rows.slots if slot.holder_id == user.pk}
     skipped = {skip.item_id for skip in rows.skips if skip.user_id == user.pk}
     met = {rows.items[pk].text_id for pk in held | skipped | ever}
-    return {
-        slot.item_id
+    free = [
+        slot
         for slot in rows.slots
         if (slot.state == "free" or (slot.state == "held" and (slot.lease_expires_at or rows.now) < rows.now))
-        and slot.item_id not in held | skipped | reviewed
         and (leads or not slot.for_linguists)
-        and (slot.gold_text_id is None or (not leads and slot.gold_text_id not in met))
+        and (slot.gold_text_id is None or not leads)
+    ]
+    first = {
+        slot.item_id
+        for slot in free
+        if slot.item_id not in held | skipped | reviewed and (slot.gold_text_id is None or slot.gold_text_id not in met)
     }
+    again = {slot.item_id for slot in free if slot.item_id not in skipped and may_look_again(user, slot, rows)}
+    return first | again
+
+
+def may_look_again(user: "User", slot: Any, rows: Rows) -> bool:
+    """Whether the one review that this person wrote of the item is old enough by the item's policy."""
+    days = rows.items[slot.item_id].recheck_days
+    own = [review for review in rows.reviews_of[slot.item_id] if review.reviewer_id == user.pk]
+    if not days or slot.wordings is not None or [review.review_pass for review in own] != [1]:
+        return False
+    return bool(own[0].slot_id) and own[0].submitted_at + dt.timedelta(days=days) <= rows.now
 
 
 def is_one_short(item: "Item", rows: Rows) -> bool:
@@ -277,10 +300,10 @@ def broken(rows: Rows) -> list[str]:
         open_slots = [slot for slot in rows.slots_of[item.pk] if slot.state in OPEN]
         if bool(open_slots) != (item.state == "open"):
             found.append(f"{item} is {item.state} and has {len(open_slots)} open slots")
-        reviewers = sorted(review.reviewer_id for review in rows.counted_of[item.pk])
+        reviewers = sorted({review.reviewer_id for review in rows.counted_of[item.pk]})
         if any(slot.reviewed_by != reviewers for slot in open_slots):
             found.append(f"{item} was reviewed by {reviewers}, and its slots say {open_slots[0].reviewed_by}")
         done = sum(slot.state == "done" for slot in rows.slots_of[item.pk])
-        if item.state == "open" and len(reviewers) + len(open_slots) < item.overlap:
+        if item.state == "open" and len(rows.counted_of[item.pk]) + len(open_slots) < item.overlap:
             found.append(f"{item} has {len(reviewers)} reviews, {done} done and {len(open_slots)} open slots")
     return found

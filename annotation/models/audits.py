@@ -120,6 +120,7 @@ class Adjudication(models.Model):
     class Meta:
         verbose_name = _("adjudication")
         verbose_name_plural = _("adjudications")
+        indexes = [models.Index(fields=["-at"], condition=Q(withdrawn_at=None), name="adjudication_by_age")]
         constraints = [
             models.UniqueConstraint(
                 fields=["item"], condition=Q(withdrawn_at=None), name="one_standing_adjudication_per_item"

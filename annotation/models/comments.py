@@ -1,6 +1,7 @@
 """What people ask and say about items, beside their reviews."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -26,7 +27,10 @@ class Comment(models.Model):
     class Meta:
         verbose_name = _("comment")
         verbose_name_plural = _("comments")
-        indexes = [models.Index(fields=["author", "-at"], name="comment_by_author")]
+        indexes = [
+            models.Index(fields=["author", "-at"], name="comment_by_author"),
+            models.Index(fields=["-at", "-id"], condition=Q(thread=None), name="thread_by_age"),
+        ]
 
     def __str__(self) -> str:
         return f"comment {self.public_id}"
