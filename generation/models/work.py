@@ -121,7 +121,8 @@ class JobModel(models.Model):
         return bool(won)
 
     def bury(self, seen: str = "") -> bool:
-        """Take the work from a worker that died over it: the next may try, unless too many did. False where it lives.
+        """Take the work from a worker that died over it: the next may try, unless too many did. False where it lives,
+        or was heard of since this row was read.
 
         Args:
             seen: what is known of the death; without it, that nothing was heard.
@@ -139,7 +140,9 @@ class JobModel(models.Model):
         with transaction.atomic():
             won = (
                 type(self)
-                ._default_manager.filter(pk=self.pk, state=JobState.RUNNING, started_at=self.started_at)
+                ._default_manager.filter(
+                    pk=self.pk, state=JobState.RUNNING, started_at=self.started_at, heartbeat_at=self.heartbeat_at
+                )
                 .update(deaths=deaths, reached=self.progress, **changed)
             )
             if won and deaths >= DEATHS:
@@ -166,6 +169,14 @@ class JobModel(models.Model):
         won = (
             type(self)
             ._default_manager.filter(pk=self.pk, state__in=waiting)
-            .update(state=JobState.QUEUED, error="", finished_at=None, started_at=None, heartbeat_at=None, deaths=0)
+            .update(
+                state=JobState.QUEUED,
+                error="",
+                finished_at=None,
+                started_at=None,
+                heartbeat_at=None,
+                deaths=0,
+                reached=0,
+            )
         )
         return bool(won)

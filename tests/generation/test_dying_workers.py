@@ -86,6 +86,16 @@ def test_only_the_worker_that_holds_the_work_can_die_over_it(run):
     assert Run.objects.get(pk=run.pk).state == JobState.RUNNING
 
 
+def test_a_worker_that_is_heard_of_again_is_left_its_work(run):
+    assert run.claim()
+    fall_silent(run)
+    [taken_for_dead] = Run.objects.abandoned()
+    assert run.beat()
+
+    assert not taken_for_dead.bury()
+    assert run.beat()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_only_fall_silent_are_counted_too(finnish, queue_is_empty):
     base = make_model_version(name="large")
