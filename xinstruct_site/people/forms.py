@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from xinstruct_site.people import naming, varieties
-from xinstruct_site.people.models import Demographics, Language, Role, User, Variety, VarietyKind
+from xinstruct_site.people.models import ApiToken, Demographics, Language, Role, User, Variety, VarietyKind
 
 SAID_OF_ONESELF = {
     VarietyKind.VARIETY: _("Your variety of %(language)s"),
@@ -189,3 +189,12 @@ class InviteForm(forms.Form):
     def __init__(self, *args: Any, roles: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["role"].choices = [(role, Role(role).label) for role in roles]  # type: ignore[attr-defined]
+
+
+class ApiTokenForm(forms.ModelForm):
+    """What a new token is for."""
+
+    class Meta:
+        model = ApiToken
+        fields = ["name", "may_write"]
+        widgets = {"name": forms.TextInput(attrs={"dir": "auto", "autocomplete": "off"})}

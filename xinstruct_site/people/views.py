@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language, override
@@ -18,10 +18,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from xinstruct_site.people import agreements, inviting, signin
-from xinstruct_site.people.forms import DemographicsForm, InterfaceLanguageForm, JoinForm, ProfileForm
+from xinstruct_site.people.forms import ApiTokenForm, DemographicsForm, InterfaceLanguageForm, JoinForm, ProfileForm
 from xinstruct_site.people.interface import language_cookie
 from xinstruct_site.people.markdown import render
-from xinstruct_site.people.models import Demographics, Invitation, User
+from xinstruct_site.people.models import ApiToken, Demographics, Event, EventKind, Invitation, User
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -146,6 +146,34 @@ def demographics(request: HttpRequest) -> HttpResponse:
 def _profile_page(request: HttpRequest, form: ProfileForm, about: DemographicsForm) -> HttpResponse:
     status = 422 if form.errors or about.errors else 200
     return TemplateResponse(request, "account/profile.html", {"form": form, "about": about}, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+@never_cache
+def tokens(request: HttpRequest) -> HttpResponse:
+    """The tokens that a person's programs use; a new one's secret is on this answer and nowhere else."""
+    user = cast("User", request.user)
+    form = ApiTokenForm(request.POST or None)
+    made, secret = None, ""
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            made, secret = ApiToken.issue(user, form.cleaned_data["name"], may_write=form.cleaned_data["may_write"])
+            Event.record(EventKind.TOKEN_MADE, made, actor=user)
+        form = ApiTokenForm()
+    context = {"form": form, "made": made, "secret": secret, "tokens": user.api_tokens.filter(revoked_at=None)}
+    return TemplateResponse(request, "account/tokens.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
+    user = cast("User", request.user)
+    token = get_object_or_404(ApiToken, pk=pk, user=user)
+    if token.revoke():
+        Event.record(EventKind.TOKEN_REVOKED, token, actor=user)
+    messages.success(request, _("“%(name)s” opens nothing any more.") % {"name": token.name})
+    return redirect("tokens")
 
 
 @require_POST

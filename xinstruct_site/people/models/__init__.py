@@ -6,12 +6,14 @@ from xinstruct_site.people.models.invitations import Invitation, InvitationQuery
 from xinstruct_site.people.models.languages import Direction, Language, LanguageQuerySet
 from xinstruct_site.people.models.roles import Membership, Role
 from xinstruct_site.people.models.rules import GuidelinesSeen, GuidelinesVersion, PolicyVersion
+from xinstruct_site.people.models.tokens import ApiToken
 from xinstruct_site.people.models.users import AgeRange, Credit, Demographics, Gender, User, UserManager
 from xinstruct_site.people.models.varieties import Variety, VarietyKind
 
 __all__ = [
     "Acceptance",
     "AgeRange",
+    "ApiToken",
     "ContributorAgreement",
     "Credit",
     "Demographics",

@@ -18,6 +18,8 @@ class EventKind(models.TextChoices):
     JOINED = "joined"
     AGREED = "agreed"
     AGREEMENT_PUBLISHED = "agreement_published"
+    TOKEN_MADE = "token_made"  # noqa: S105 - a fact, not a password
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
     GUIDELINES_CHANGED = "guidelines_changed"
     POLICY_CHANGED = "policy_changed"
     GOLD_MADE = "gold_made"
