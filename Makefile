@@ -85,13 +85,11 @@ format: $(VENV)/.installed-dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-# Needs GNU gettext, which nothing else does. The maintainers' pages have no catalogues yet.
+# Needs GNU gettext, which nothing else does. What maintainers and operators alone read stays in English.
 LOCALES := fi id th tr vi bn hi sw ta ur
-# Pages of linguists and maintainers, and what only they are told, stay in English, as the instructions are.
-# What maintainers and operators alone read is in English.
 FOR_MAINTAINERS = .venv .venv-vllm data build tests bench generation templates/generation annotation/management \
 	xinstruct_site/management \
-	$(addprefix templates/annotation/,documents "release*" take_down.html) templates/account/newer_agreement* \
+	$(addprefix templates/annotation/,documents "release*" take_down.html) "templates/account/newer_agreement*" \
 	$(addprefix annotation/,admin.py changes.py croissant.py documents.py exports.py facts.py files.py filtering.py formats.py \
 	freezing.py labels.py release_forms.py rows.py surveying.py taking_down.py taking_in.py evaluation_forms.py) \
 	$(addprefix annotation/views/,duel_reports.py evaluations.py ratings.py release_files.py releases.py takedowns.py)
