@@ -1,4 +1,5 @@
-"""How a run asks: in which prompt version and styles, with which seed pairs as examples. drafting.py sends it.
+"""How a model is asked: a run in which prompt version and styles, with which seed pairs as examples (drafting.py sends
+it); from which seed anybody draws, and how a reply is kept.
 
 What was decided when the run was opened stands on its row, so that the run asks the same to its end, whatever happens
 to the language's style mix and seed pairs meanwhile.
