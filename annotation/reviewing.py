@@ -88,7 +88,7 @@ def submit(user: User, item: Item, submission: Submission) -> Outcome:
     took the slot over or the item was decided meanwhile, it is kept whole as an extra.
 
     Raises:
-        ReviewError: invalid, a second one by the same person, an id that is not theirs, or no agreement. Nothing is
+        ReviewError: invalid, one more than the person may give, an id that is not theirs, or no agreement. Nothing is
             stored, and what they typed stays in their autosave.
         StaleAutosave: they wrote something else on another device meanwhile, which this would throw away.
     """

@@ -148,8 +148,8 @@ def row_of(pair: Pair, reviews: list[Review], decisions: list[Audit | Adjudicati
 
 def one_each(reviews: Iterable[Review]) -> list[Review]:
     """Without self-rechecks where the person's first review is there: two reviews of one person are no two people."""
-    newest_first = sorted(reviews, key=lambda review: review.review_pass, reverse=True)
-    return list({review.reviewer_id: review for review in newest_first}.values())
+    later_first = sorted(reviews, key=lambda review: review.review_pass, reverse=True)
+    return list({review.reviewer_id: review for review in later_first}.values())
 
 
 def sources_of(row: Row) -> list[Source]:
