@@ -16,6 +16,8 @@ from annotation.history import Said
 from annotation.models import Adjudication, Audit, Decision, Item, ItemKind, ItemState, PairState, Review
 from xinstruct_site.people.models import Event, EventKind, Language, User
 
+STATES = {Decision.ACCEPT: ItemState.ACCEPTED, Decision.REJECT: ItemState.REJECTED}
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -98,7 +100,7 @@ def withdraw(user: User, done: Adjudication) -> None:
         if item is None:
             return
         current = item.pairs.current().first()
-        if (current and current.pk) != done.pair_id:
+        if item.state != STATES[Decision(done.decision)] or (current and current.pk) != done.pair_id:
             raise deciding.TooLate
         if current:
             current.item = item

@@ -229,6 +229,8 @@ def withdraw(user: User, done: Audit) -> None:
         pair.item = item
         if done.verdict == AuditVerdict.SEND_BACK:
             _take_back_from_others(item, done)
+        elif item.state != ItemState.ACCEPTED:
+            raise deciding.TooLate  # a take-down left it to others, or to nobody
         current = item.pairs.current().first()
         if current and current.pk not in {pair.pk, done.outcome_id}:
             raise deciding.TooLate

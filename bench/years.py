@@ -88,9 +88,9 @@ DECISIONS = """
       FROM decided JOIN pairs ON pairs.item_id = decided.id
 """
 GOLD = """
-    INSERT INTO annotation_gold (item_id, decision, overall_low, overall_high, made_by_id, at)
+    INSERT INTO annotation_gold (item_id, decision, overall_low, overall_high, made_by_id, at, is_wrong)
     SELECT item_id, decision, greatest(overall - 1, CASE decision WHEN 'accept' THEN 3 ELSE 1 END),
-           least(overall + 1, 5), %(linguist)s, at
+           least(overall + 1, 5), %(linguist)s, at, false
       FROM annotation_adjudication JOIN annotation_item AS item ON item.id = item_id WHERE item.kind = 'gold'
 """
 # One in twenty that people were served was a copy of gold, and each was reviewed as its neighbour was.

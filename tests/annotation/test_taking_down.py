@@ -1,21 +1,34 @@
 """Take-downs: what goes, from where, what stays to be checked against, and that it does not come back."""
 
 import json
+import uuid
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotation import exports, freezing, labels, queues, relabelling, reviewing, taking_down
+from annotation import (
+    adjudicating,
+    auditing,
+    deciding,
+    exports,
+    freezing,
+    labels,
+    queues,
+    relabelling,
+    reviewing,
+    taking_down,
+    tallies,
+)
 from annotation.models import Autosave, Item, ItemState, Pair, PairState, Review, Skip, SlotState
 from generation import ingest, jsonl
 from generation.models import Import, RejectedSample, ReleaseState, SeedPair, SeedState, TakeDown, TakeDownKind, Text
 from generation.rejections import Reason
 from tests.annotation.test_release_lines import accept, make_pairs
-from tests.factories import accepting, make_items, make_model_version, make_user, rejecting
+from tests.factories import accepting, decide, make_items, make_model_version, make_user, rejecting
 from tests.generation.test_ingest import numbered
-from xinstruct_site.people.models import Event, EventKind
+from xinstruct_site.people.models import Event, EventKind, Role
 
 pytestmark = pytest.mark.django_db
 
@@ -220,6 +233,29 @@ def test_releases_of_ratings_lose_what_the_person_said_too(pairs, aino, finnish)
     assert done.releases == [rated]
     assert rated.state == ReleaseState.WITHDRAWN
     assert {row.row == {} for row in rated.rows.all()} == {True}
+
+
+@pytest.mark.parametrize("goes", ["the text", "who reviewed it"])
+def test_a_linguists_word_on_what_was_taken_down_cannot_be_taken_back(goes, urdu, zara):
+    lead = make_user(language=urdu, role=Role.LINGUIST)
+    passed, rejected = make_items(urdu, 2)
+    reviewer = decide(passed, accepting(), accepting())[0].reviewer
+    decide(rejected, accepting(overall=3), accepting(overall=5))
+    audit = auditing.audit(lead, passed.pairs.get(), auditing.Submission(uuid.uuid4(), "pass"))
+    said = adjudicating.Submission(uuid.uuid4(), "reject", 1, "A menu.")
+    decision = adjudicating.adjudicate(lead, rejected, said)
+    if goes == "the text":
+        for item in (passed, rejected):
+            taking_down.take_down(TakeDownKind.TEXT, item.text.sha256)
+        with pytest.raises(deciding.TooLate):
+            adjudicating.withdraw(lead, decision)
+    else:
+        taking_down.take_down_contributor(reviewer)
+    with pytest.raises(deciding.TooLate):
+        auditing.withdraw(lead, audit)
+    assert not Pair.objects.current().exists()
+    assert not Item.objects.filter(state=ItemState.DISPUTED).exists()
+    assert tallies.recount() == []
 
 
 def test_models_that_learnt_from_it_are_named(pairs, finnish):
