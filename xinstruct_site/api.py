@@ -3,9 +3,7 @@
 Its description is at /api/v1/openapi.json, to be read and tried at /api/v1/docs.
 """
 
-from typing import Any
-
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.security import HttpBearer
@@ -41,8 +39,3 @@ api = NinjaAPI(
 )
 api.add_router("", people_router)
 api.add_router("", machine_router)
-
-
-@api.exception_handler(UnicodeDecodeError)
-def not_text(request: HttpRequest, exc: Any) -> HttpResponse:
-    return api.create_response(request, {"detail": "The request is not UTF-8."}, status=400)
