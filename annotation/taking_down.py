@@ -161,7 +161,9 @@ def _without(person: User, item: Item, done: Done) -> None:
             verdicts.reopen(item)
         if item.state == ItemState.OPEN:
             held = [review.slot_id for review in reviews if review.slot_id]
-            Slot.objects.filter(pk__in=held, state=SlotState.DONE).update(**queues.LET_GO)
+            # Not what somebody else has taken since the person took a review of theirs back.
+            taken = Exists(Review.objects.standing().filter(slot=OuterRef("pk")))
+            Slot.objects.filter(~taken, pk__in=held, state=SlotState.DONE).update(**queues.LET_GO)
             verdicts.settle(item)
     for pair in item.pairs.exclude(instruction=""):
         if theirs & set(pair.decided_by):

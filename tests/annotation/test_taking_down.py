@@ -1,5 +1,6 @@
 """Take-downs: what goes, from where, what stays to be checked against, and that it does not come back."""
 
+import datetime as dt
 import json
 import uuid
 from io import StringIO
@@ -21,7 +22,7 @@ from annotation import (
     taking_down,
     tallies,
 )
-from annotation.models import Autosave, Item, ItemState, Pair, PairState, Review, Skip, SlotState
+from annotation.models import Autosave, Item, ItemState, Pair, PairState, Review, Skip, Slot, SlotState
 from generation import ingest, jsonl
 from generation.models import Import, RejectedSample, ReleaseState, SeedPair, SeedState, TakeDown, TakeDownKind, Text
 from generation.rejections import Reason
@@ -196,6 +197,21 @@ def test_an_item_is_decided_again_by_those_who_are_left(urdu, zara):
     assert (pair.state, pair.instruction) == (PairState.ACCEPTED, "Same words.")
     reviewers = Review.objects.filter(pk__in=pair.decided_by).values_list("reviewer", flat=True)
     assert set(reviewers) == {zara.pk, others[1].pk}
+
+
+def test_a_slot_that_somebody_took_over_stays_theirs(urdu, zara):
+    [item] = make_items(urdu)
+    queues.claim_next(zara, urdu)
+    reviewing.withdraw(zara, reviewing.submit(zara, item, accepting()).review)
+    Slot.objects.filter(holder=zara).update(lease_expires_at=timezone.now() - dt.timedelta(hours=1))
+    omar = make_user(language=urdu)
+    item.slots.filter(state=SlotState.FREE).update(state=SlotState.CLOSED)
+    assert queues.claim_again(omar, item)
+    theirs = reviewing.submit(omar, item, accepting()).review
+    zaras = reviewing.submit(zara, item, accepting()).review
+    assert zaras.slot is None
+    taking_down.take_down_contributor(zara)
+    assert Slot.objects.get(pk=theirs.slot_id).state == SlotState.DONE
 
 
 def test_what_others_decided_without_them_stands(urdu, zara):
