@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Adjudication, Audit, Gold, Item, Pair, Review
 from annotation.reviewing import locked
-from xinstruct_site.people.models import User
+from xinstruct_site.people.models import Language, User
 
 Decided = TypeVar("Decided", Audit, Adjudication)
 Row = TypeVar("Row", Pair, Item)
@@ -73,6 +73,14 @@ def for_linguist(rows: QuerySet[Row], user: User) -> QuerySet[Row]:
     """Pairs or items without those that this person reviewed."""
     item = OuterRef("pk" if rows.model is Item else "item")
     return rows.exclude(Exists(Review.objects.standing().filter(item=item, reviewer=user)))
+
+
+def behind(lane: QuerySet[Row], language: Language, public_id: str) -> QuerySet[Row]:
+    """What of a lane comes after the pair or item of that id, be it decided by now; all where there is none."""
+    key = "public_id" if "public_id" in lane.query.order_by else "pk"  # a sample's order is by chance
+    of_language = {"language" if lane.model is Item else "item__language": language}
+    place = lane.model._default_manager.filter(public_id=public_id[:40], **of_language).values_list(key, flat=True)
+    return lane.filter(**{f"{key}__gt": place[0]}) if place else lane
 
 
 @contextmanager

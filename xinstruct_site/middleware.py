@@ -1,13 +1,15 @@
-"""Three small things every response needs: the person's interface language, and what HTMX expects of redirects."""
+"""What every response needs: the person's interface language, what HTMX expects of redirects, a word on NULs."""
 
 from collections.abc import Callable
 
 from django.contrib.messages import get_messages
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseRedirectBase
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.views.defaults import bad_request
 from django_htmx.http import HttpResponseClientRedirect
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -49,3 +51,17 @@ class HtmxResponseMiddleware:
         if is_html and not response.streaming and response.content and (messages := list(get_messages(request))):
             response.write(render_to_string("partials/messages.html", {"messages": messages, "out_of_band": True}))
         return response
+
+
+class NulMiddleware:
+    """Nothing that we keep has a NUL in it, so whoever asks for an id with one asks wrongly, and nothing broke."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        is_nul = isinstance(exception, DataError) and "NUL (0x00)" in str(exception)
+        return bad_request(request, exception) if is_nul else None

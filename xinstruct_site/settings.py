@@ -69,6 +69,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "xinstruct_site.middleware.HtmxResponseMiddleware",
+    "xinstruct_site.middleware.NulMiddleware",
 ]
 
 ROOT_URLCONF = "xinstruct_site.urls"

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import adjudicating, attention, auditing, deciding, history, trimming, verdicts
+from annotation.deciding import Row
 from annotation.linguist_forms import AuditForm, AuditTagForm
 from annotation.models import Audit, AuditTag, Concern, Item, Pair, Review
 from annotation.views.access import language_for, person
@@ -47,7 +48,8 @@ def lane(request: HttpRequest, code: str) -> HttpResponse:
     name, release = asked_lane(request, language)
     waiting = deciding.for_linguist(pairs_of(name, language, release), user).select_related("item__text")
     flagged = Prefetch("item__reviews", Review.objects.standing().exclude(flags={}), to_attr="flagged")
-    pairs = list(waiting.prefetch_related(flagged)[:SHOWN])
+    pairs = list(asked_part(request, waiting.prefetch_related(flagged), language))
+    pairs, more = pairs[:SHOWN], pairs[SHOWN:]
     flags = [history.flags_of(pair.item.flagged) for pair in pairs]  # type: ignore[attr-defined]
     context = lanes(request, language) | {
         "lane": name,
@@ -55,6 +57,7 @@ def lane(request: HttpRequest, code: str) -> HttpResponse:
         "candidates": Release.objects.filter(state=ReleaseState.CANDIDATE, languages=language),
         "pairs": list(zip(pairs, flags, strict=True)),
         "lane_query": lane_query(name, release),
+        "goes_on_after": pairs[-1].public_id if more else "",
         "own": list(own_audits(request, language)[:OWN]),
     }
     return TemplateResponse(request, "annotation/audit_lane.html", context)
@@ -64,16 +67,14 @@ def lane(request: HttpRequest, code: str) -> HttpResponse:
 @never_cache
 @login_required
 def following(request: HttpRequest, code: str) -> HttpResponse:
-    """On to the next pair of a lane, or back to the lane where it is empty."""
+    """On to the next pair of a lane, or back to the lane at its end."""
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     name, release = asked_lane(request, language)
-    waiting = list(deciding.for_linguist(pairs_of(name, language, release), user).select_related("item")[:SHOWN])
-    ids = [pair.item.public_id for pair in waiting]
-    after = request.GET.get("after", "")
-    rest = ids[ids.index(after) + 1 :] if after in ids else ids
-    if not rest:
+    waiting = deciding.for_linguist(pairs_of(name, language, release), user)
+    pair = next(iter(asked_part(request, waiting.select_related("item"), language)[:1]), None)
+    if pair is None:
         return redirect(f"{reverse('audits', args=[language.code])}?{lane_query(name, release)}")
-    return redirect(f"{reverse('audit', args=[language.code, rest[0]])}?{lane_query(name, release)}")
+    return redirect(f"{reverse('audit', args=[language.code, pair.item.public_id])}?{lane_query(name, release)}")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -98,7 +99,8 @@ def audit(request: HttpRequest, code: str, public_id: str) -> HttpResponse:
                 form.add_error(None, exc.errors)
             else:
                 messages.success(request, DONE[done.verdict])
-                return redirect(f"{reverse('next_audit', args=[language.code])}?{lane_query(name, release)}")
+                further = f"{lane_query(name, release)}&after={pair.public_id}"
+                return redirect(f"{reverse('next_audit', args=[language.code])}?{further}")
     else:
         form = AuditForm.opened(said, language, pair=pair.public_id, **auditing.said_before(user, pair))
     context = {
@@ -212,6 +214,12 @@ def pairs_of(name: str, language: Language, release: Release | None) -> QuerySet
     if name == "sample":
         return auditing.sample(language, release)
     return auditing.flagged(language) if name == "flagged" else auditing.held(language)
+
+
+def asked_part(request: HttpRequest, waiting: QuerySet[Row], language: Language) -> QuerySet[Row]:
+    """A page of what waits and one row more: from the start, or `?after=` the pair or item of that id."""
+    after = request.GET.get("after", "")
+    return (deciding.behind(waiting, language, after) if after else waiting)[: SHOWN + 1]
 
 
 def own_audits(request: HttpRequest, language: Language) -> QuerySet[Audit]:

@@ -19,7 +19,7 @@ from annotation.history import Said
 from annotation.linguist_forms import AdjudicationForm
 from annotation.models import Adjudication, Decision, Item
 from annotation.views.access import language_for, person
-from annotation.views.audits import OWN, SHOWN, before_deciding, lanes
+from annotation.views.audits import OWN, SHOWN, asked_part, before_deciding, lanes
 from xinstruct_site.people.models import Language, Role, User
 
 
@@ -29,9 +29,12 @@ from xinstruct_site.people.models import Language, Role, User
 def disputes(request: HttpRequest, code: str) -> HttpResponse:
     user, language = person(request), language_for(request, code, Role.LINGUIST)
     waiting = deciding.for_linguist(adjudicating.disputed(language), user).select_related("text")
+    items = list(asked_part(request, waiting, language))
+    items, more = items[:SHOWN], items[SHOWN:]
     context = lanes(request, language) | {
         "lane": "disputed",
-        "items": list(waiting[:SHOWN]),
+        "items": items,
+        "goes_on_after": items[-1].public_id if more else "",
         "own": list(own_decisions(user, language)[:OWN]),
     }
     return TemplateResponse(request, "annotation/disputes.html", context)

@@ -73,6 +73,48 @@ def test_lane_leads_from_pair_to_pair_and_back_when_it_is_empty(client, linguist
     assert client.get(sent.url).url == reverse("audits", args=["ur"]) + "?lane=held"
 
 
+def test_a_long_lane_has_further_pages_and_later_leads_past_the_first(client, linguist, urdu, monkeypatch):
+    monkeypatch.setattr("annotation.views.audits.SHOWN", 2)
+    monkeypatch.setattr("annotation.views.disputes.SHOWN", 2)
+    items = make_items(urdu, 10)
+    for one in items[:5]:
+        decide(one, accepting("Describe it.", flags={Flag.CULTURAL: ""}), accepting("Describe it."))
+    for one in items[5:]:
+        decide(one, accepting("Describe it."), rejecting("It is a menu."))
+    client.force_login(linguist)
+
+    for address, rows, expected in (("audits", "pairs", items[:5]), ("disputes", "items", items[5:])):
+        seen, query = [], "?"
+        while True:
+            page = client.get(reverse(address, args=["ur"]) + query)
+            shown = page.context[rows]
+            seen += [pair.item for pair, _flags in shown] if rows == "pairs" else shown
+            if not (after := page.context["goes_on_after"]):
+                break
+            query = f"?after={after}"
+            assert query in page.content.decode().replace("lane=held&amp;", "")
+        assert seen == expected
+
+    met, address = [], reverse("next_audit", args=["ur"])
+    while "/next/" in address:
+        address = client.get(address).url
+        if address.startswith(reverse("audits", args=["ur"]) + "?"):
+            break
+        page = client.get(address)
+        met.append(page.context["pair"].item)
+        address = f"{reverse('next_audit', args=['ur'])}?lane=held&after={page.context['pair'].public_id}"
+    assert met == items[:5]
+    assert client.get(reverse("audits", args=["ur"]) + "?after=junk").status_code == 200
+
+
+def test_an_id_with_a_nul_is_a_bad_request(client, linguist, item):
+    client.force_login(linguist)
+    lane = reverse("audits", args=["ur"])
+    for query in ("?after=%00", "?lane=sample&release=a%00", "?lane=%00"):
+        assert client.get(lane + query).status_code == (200 if query == "?lane=%00" else 400), query
+    assert client.post(reverse("audit", args=["ur", item.public_id]), {"pair": "\0"}).status_code == 400
+
+
 def test_refused_audit_shows_what_was_written(client, linguist, item):
     client.force_login(linguist)
     page = posted(client, reverse("audit", args=["ur", item.public_id]), verdict="exclude", rule="ایک قاعدہ")
