@@ -296,7 +296,8 @@ def roster(language: Language) -> dict[str, Any]:
 
 def shown(said: dict[str, Any]) -> dict[str, Any]:
     """A person's figures with shares in per cent, rounded as they are shown."""
-    shares = {name: said[name] and round(100 * said[name]) for name in ("accepts", "edited", "consistency")}
+    told = {name: said[name] for name in ("accepts", "edited", "consistency")}
+    shares = {name: None if share is None else round(100 * share) for name, share in told.items()}
     severity = None if said["severity"] is None else number_format(said["severity"], 2)
     twice, alike = said.get("twice", 0), said.get("alike", 0)
     again = {"twice": twice, "same_again": round(100 * alike / twice) if twice >= figures.ENOUGH_SHARED else None}

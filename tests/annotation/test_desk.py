@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from annotation import auditing, comments, desk, finding, gold, jobs, queues, reviewing, tallies
 from annotation.models import DeskFigures, Flag, Item, Pause, Review, Signal, Slot
+from annotation.views import desk as desk_pages
 from tests.factories import accepting, decide, make_items, make_language, make_text, make_user, rejecting
 from xinstruct_site.people.models import Event, EventKind, Invitation
 
@@ -253,3 +254,12 @@ def test_two_people_went_apart_on_items_that_wait_for_a_linguist(client, urdu, l
 def test_slots_of_a_language_without_figures_are_no_error(client, lead):
     assert Slot.objects.count() == 0
     assert "too few items" in page_of(client, lead, "agreement_of", "ur")
+
+
+def test_shares_are_whole_per_cents_and_nothing_is_not_zero():
+    told = desk_pages.shown(
+        {"accepts": 0.0, "edited": 0.996, "consistency": None, "severity": None, "seconds": 61.4, "sent": 3}
+    )
+
+    assert (told["accepts"], told["edited"], told["consistency"], told["seconds"]) == (0, 100, None, 61)
+    assert isinstance(told["accepts"], int)
