@@ -268,7 +268,18 @@ def is_stuck(item: "Item", rows: Rows) -> bool:
     from annotation.finding import STUCK_AFTER
 
     times = [review.submitted_at for review in rows.reviews_of[item.pk]]
+    if again := looked_at_again_from(item, rows):
+        times.append(again)  # until then it rests, and nobody is late
     return bool(times) and max(times) <= rows.now - STUCK_AFTER
+
+
+def looked_at_again_from(item: "Item", rows: Rows) -> dt.datetime | None:
+    """When the first of those who reviewed it once may review it again, if there is room for that."""
+    room = [slot for slot in rows.slots_of[item.pk] if slot.state in OPEN and slot.wordings is None]
+    counted = rows.counted_of[item.pk]
+    twice = {review.reviewer_id for review in counted if review.review_pass == 2}
+    once = [review.submitted_at for review in counted if review.reviewer_id not in twice]
+    return min(once) + dt.timedelta(days=item.recheck_days) if item.recheck_days and room and once else None
 
 
 def shared(reviews: list[Any]) -> dict[str, list[int]]:
