@@ -22,11 +22,11 @@ def main() -> None:
     with embedded.running():
         from django.db import ProgrammingError
 
-        from xinstruct_site.health import missing_tables
-
         try:
             execute_from_command_line(sys.argv)
         except ProgrammingError:
+            from xinstruct_site.health import missing_tables
+
             if "--traceback" in sys.argv or not (missing := missing_tables()):
                 raise
             sys.exit(f"CommandError: {missing}")

@@ -62,8 +62,7 @@ def list_languages(request: HttpRequest) -> list[dict[str, Any]]:
 def _told(pipeline: Pipeline) -> dict[str, Any]:
     language = pipeline.language
     names = ("code", "name", "own_name", "script", "direction", "goal")
-    stages = {name: getattr(pipeline, name) for name in Pipeline.__slots__ if name != "language"}
-    return {name: getattr(language, name) for name in names} | {"stages": stages}
+    return {name: getattr(language, name) for name in names} | {"stages": pipeline.stages}
 
 
 @router.get("/releases", response=list[ReleaseOut], operation_id="releases")

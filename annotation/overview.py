@@ -34,6 +34,10 @@ class Pipeline:
     accepted: int
     releases: int
 
+    @property
+    def stages(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__ if name != "language"}
+
 
 def pipelines(languages: Iterable[Language]) -> list[Pipeline]:
     """The numbers as they are, and of large languages as they were counted last."""

@@ -1,5 +1,6 @@
 """A backup put back elsewhere is the same installation; a bad one changes nothing."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -136,7 +137,7 @@ def test_a_dump_that_breaks_off_changes_nothing(installation, elsewhere, tmp_pat
         assert dump is not None
         whole = dump.read()
     broken = whole[: len(whole) // 2]
-    manifest.files[DUMP] = {"sha256": restoring._sha256(io.BytesIO(broken)), "bytes": len(broken)}
+    manifest.files[DUMP] = {"sha256": hashlib.sha256(broken).hexdigest(), "bytes": len(broken)}
     told = json.dumps({name: getattr(manifest, name) for name in type(manifest).__slots__}).encode()
     half = rewritten(file, tmp_path / "half.tar", {DUMP: broken, MANIFEST: told})
 
@@ -195,3 +196,17 @@ def test_a_backup_never_writes_over_a_file_unasked_and_leaves_no_half_of_one(ins
 
     assert not restoring.read(file).with_models
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_an_upload_that_is_imported_meanwhile_ends_no_backup(installation, settings, tmp_path):
+    upload = settings.DATA_DIR / "uploads" / "0123"
+    upload.parent.mkdir()
+    upload.write_text("{}")
+
+    def imported(member: str, _size: int) -> None:
+        if member == DUMP:
+            upload.unlink()
+
+    back_up(tmp_path / "backup.tar", on_member=imported)
+
+    assert "uploads/0123" not in restoring.read(tmp_path / "backup.tar").files

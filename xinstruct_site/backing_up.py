@@ -34,7 +34,6 @@ COUNTED = (
     "people.User", "generation.Text", "generation.Candidate", "annotation.Item", "annotation.Review",
     "annotation.Pair", "annotation.Audit", "generation.Release",
 )  # fmt: skip
-PIECE = 1 << 20
 LIBPQ = {
     "dbname": "PGDATABASE", "host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD",
     "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY",
@@ -90,6 +89,8 @@ def back_up(path: Path, *, with_models: bool = True, on_member: OnMember = lambd
         stream = stack.enter_context(os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"))
         with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for name, file in [(DUMP, dump), *_files(with_models=with_models)]:
+                if name != DUMP and not file.exists():
+                    continue  # an upload that was imported meanwhile
                 manifest.files[name] = _add(archive, name, file)
                 on_member(name, manifest.files[name]["bytes"])
             text = json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode()

@@ -24,7 +24,6 @@ from annotation.overview import pipelines
 from generation.models import Evaluation, FineTuneRun, JobState, Run, Upload
 from xinstruct_site.people.models import Language
 
-STAGES = ("texts", "drafted", "ready", "selected", "waiting", "accepted", "releases")
 WORK = {"upload": Upload, "run": Run, "fine_tune": FineTuneRun, "evaluation": Evaluation, "judge": JudgeRun}
 
 
@@ -35,8 +34,8 @@ class Work(Collector):
         languages = Language.objects.order_by("code")
         stages = GaugeMetricFamily("xinstruct_texts", "Texts of a language at a stage", labels=["language", "stage"])
         for pipeline in pipelines(languages):
-            for stage in STAGES:
-                stages.add_metric([pipeline.language.code, stage], getattr(pipeline, stage))
+            for stage, number in pipeline.stages.items():
+                stages.add_metric([pipeline.language.code, stage], number)
         yield stages
         held = GaugeMetricFamily("xinstruct_slots_held", "Reviews under way, by language", labels=["language"])
         running = Slot.objects.filter(state=SlotState.HELD, lease_expires_at__gt=now())

@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,14 +25,13 @@ from xinstruct_site.backing_up import (
     FORMAT,
     MANIFEST,
     MODELS,
-    PIECE,
     BackupError,
     Manifest,
     counts,
     libpq_env,
 )
 
-HEAD = 4096
+HEAD, PIECE = 1 << 12, 1 << 20  # bytes of the script read at once, first and then
 OURS = {"people", "generation", "annotation"}
 # Extensions stay: whoever owns the tables need not be allowed to make them.
 EMPTY = """
@@ -59,13 +59,13 @@ def read(path: Path) -> Manifest:
     try:
         with tarfile.open(path, mode="r|") as archive:
             for member in archive:
-                stream = archive.extractfile(member)
+                stream = cast("BufferedReader | None", archive.extractfile(member))
                 if stream is None:
                     raise BackupError(f"{path} holds {member.name}, which is no file. It is not a backup of ours.")
                 if member.name == MANIFEST:
                     manifest = _manifest(stream.read())
                 else:
-                    found[member.name] = _sha256(stream)
+                    found[member.name] = hashlib.file_digest(stream, "sha256").hexdigest()
     except (tarfile.TarError, EOFError) as exc:
         raise BackupError(f"{path} is not a whole backup ({exc}).") from exc
     if manifest is None:
@@ -92,13 +92,6 @@ def _manifest(text: bytes) -> Manifest:
     return manifest
 
 
-def _sha256(stream: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while piece := stream.read(PIECE):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
 def people_here() -> int:
     """How many people this installation knows: with one, there is something to lose."""
     if "people_user" not in connection.introspection.table_names():
@@ -119,24 +112,25 @@ def others_connected() -> int:
 
 
 def restore(path: Path, manifest: Manifest) -> dict[str, int]:
-    """Put back what `read` found whole. Returns how many rows are there now, by table.
+    """Put back what `read` found whole. Returns how many rows came, by table, before migrations touch them.
 
-    Files come first, under names of their own, so that no row ever names a model that is not there.
+    Files wait beside their places until the database has them, so that a refusal changes nothing.
 
     Raises:
-        BackupError: PostgreSQL refused; the database is as it was.
+        BackupError: PostgreSQL refused; everything is as it was.
     """
     data = Path(settings.DATA_DIR)
     data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data, prefix=".restoring-") as place:
         with tarfile.open(path, mode="r|") as archive:
             archive.extractall(place, filter="data")
+        _load(Path(place) / DUMP)
         for folder in FOLDERS:
             _merge(Path(place) / folder, settings.MODELS_DIR if folder == MODELS else data / folder)
-        _load(Path(place) / DUMP)
+    came = counts()
     call_command("migrate", verbosity=0, interactive=False)
     ModelVersion.objects.moved(manifest.models_dir, str(Path(settings.MODELS_DIR).resolve()))
-    return counts()
+    return came
 
 
 def _merge(source: Path, target: Path) -> None:
